@@ -1,0 +1,120 @@
+package breaker
+
+import (
+	"context"
+	"slices"
+
+	"github.com/steady-go/steady"
+)
+
+// Pick chooses a member to call and admits the call: at random among those
+// candidates that are not in tried and whose breaker admits a call. Only when
+// there is none of these does it take one that has been tried. So a retry goes to
+// another node, and spends no attempt on one that is known to be down.
+//
+// The permit is that of the chosen member; see [Breaker.Allow]. When every
+// candidate refuses, Pick returns the rejection of the one that will probe first,
+// which matches [ErrOpen].
+//
+//	node, permit, err := group.Pick(ctx, nodes, tried)
+//	if err != nil {
+//		return err
+//	}
+//	tried = append(tried, node)
+//	return permit.Do(ctx, func(ctx context.Context) error { return get(ctx, node) })
+func (g *Group) Pick(ctx context.Context, candidates, tried []string) (key string, p *Permit, err error) {
+	if ctx.Err() != nil {
+		return "", nil, g.report.ContextDone(ctx, 0)
+	}
+	fresh := func(key string) bool { return !slices.Contains(tried, key) }
+	if key, p := g.pickOf(ctx, candidates, fresh); p != nil {
+		return key, p, nil
+	}
+	again := func(key string) bool { return slices.Contains(tried, key) }
+	if key, p := g.pickOf(ctx, candidates, again); p != nil {
+		return key, p, nil
+	}
+	return "", nil, g.report.Reject(ctx, "no candidate", 0, g.soonest(candidates))
+}
+
+// pickOf picks among the candidates for which may holds. It returns no permit if
+// none admits a call.
+func (g *Group) pickOf(ctx context.Context, candidates []string, may func(string) bool) (string, *Permit) {
+	admitting := 0
+	for _, key := range candidates {
+		if may(key) && g.admits(key) {
+			admitting++
+		}
+	}
+	if admitting == 0 {
+		return "", nil
+	}
+	skip := int(steady.Random(ctx, g.drawKey, uint64(steady.Attempt(ctx))) * float64(admitting))
+	// Breakers may change between counting and taking: what is then passed over is
+	// tried last.
+	for range 2 {
+		for _, key := range candidates {
+			if !may(key) || !g.admits(key) {
+				continue
+			}
+			if skip > 0 {
+				skip--
+				continue
+			}
+			if p := g.permit(ctx, key); p != nil {
+				return key, p
+			}
+		}
+		skip = 0
+	}
+	return "", nil
+}
+
+// admits reports whether the breaker of key would admit a call now.
+func (g *Group) admits(key string) bool {
+	g.mu.RLock()
+	b := g.members[key]
+	g.mu.RUnlock()
+	if b == nil {
+		return true
+	}
+	p := b.phase.Load()
+	switch {
+	case p.state.admitsAll():
+		return true
+	case p.state == Open:
+		return p.over(b.now())
+	case p.state == HalfOpen:
+		return p.trial.hasPlace(b.now())
+	}
+	return false
+}
+
+// permit admits a call to key, or returns nil.
+func (g *Group) permit(ctx context.Context, key string) *Permit {
+	b := g.hold(key)
+	t, refused := b.admit(ctx)
+	if refused != nil {
+		b.inFlight.Add(-1)
+		return nil
+	}
+	return &Permit{breaker: b, ctx: ctx, ticket: t, member: true}
+}
+
+// soonest returns the rejection of the candidate that will probe first.
+func (g *Group) soonest(candidates []string) *rejection {
+	best := g.noneToPick
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	for _, key := range candidates {
+		b := g.members[key]
+		if b == nil {
+			continue
+		}
+		r := b.phase.Load().rejection
+		if r != nil && (best == g.noneToPick || r.until != 0 && (best.until == 0 || r.until < best.until)) {
+			best = r
+		}
+	}
+	return best
+}

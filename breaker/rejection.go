@@ -1,0 +1,35 @@
+package breaker
+
+import "time"
+
+// A rejection is what refused calls get: one for each opening, made beforehand,
+// so that refusing costs no allocation.
+type rejection struct {
+	breaker *Breaker
+	text    string
+	until   int64 // when an open breaker will probe
+}
+
+func (b *Breaker) refusal(s State, until int64) *rejection {
+	text := "breaker: " + s.String()
+	if b.name != "" {
+		text = "breaker: " + b.name + " is " + s.String()
+	}
+	return &rejection{breaker: b, text: text, until: until}
+}
+
+func (r *rejection) Error() string        { return r.text }
+func (r *rejection) Is(target error) bool { return target == ErrOpen }
+
+func (r *rejection) RejectedBy() (policy, name, key string) {
+	return "breaker", r.breaker.cfg.Name, r.breaker.key
+}
+
+// RetryAfter is the time until an open breaker probes. A forced one cannot tell,
+// nor can one that is probing.
+func (r *rejection) RetryAfter() (time.Duration, bool) {
+	if d := r.until - r.breaker.now(); d > 0 && r.until != 0 {
+		return time.Duration(d), true
+	}
+	return 0, false
+}

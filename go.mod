@@ -1,0 +1,3 @@
+module github.com/steady-go/steady
+
+go 1.26

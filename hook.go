@@ -1,0 +1,133 @@
+package steady
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// A Hook hears what policies do. It is the one way in which they report: metrics,
+// logs and traces are hooks.
+//
+// The contract, for who writes one:
+//
+//   - On is called on the goroutine that makes the guarded call, so a slow hook
+//     slows that call and no other. It may be called by several goroutines at
+//     once.
+//   - No lock is held during On: it may use the policy that called it.
+//   - Each Do of each policy reports exactly one event of [KindDone] or
+//     [KindRejected], and it is the last of that Do. Other kinds come as they
+//     happen.
+//   - Because no lock is held, events of different calls may arrive out of order.
+//     Of events of [KindState], drop one whose Seq is lower than the last seen
+//     from the same policy, name and key.
+//   - ctx is the context that the policy was given, so a hook can find the active
+//     span in it. At the construction of a policy it is [context.Background].
+//   - A kind that the hook does not know is to be left alone: kinds and fields are
+//     added over time, methods never.
+//   - A panic in On is recovered by the policy, which counts it in its Stats; the
+//     guarded call goes on.
+//
+// steadytest.TestHook checks an implementation against this contract.
+type Hook interface {
+	On(ctx context.Context, e Event)
+}
+
+// HookFunc is a func that is a [Hook].
+type HookFunc func(ctx context.Context, e Event)
+
+// On calls f.
+func (f HookFunc) On(ctx context.Context, e Event) { f(ctx, e) }
+
+// A Kind tells what an [Event] reports.
+type Kind uint8
+
+const (
+	// KindDone: a call has ended. Outcome, Duration (how long it ran), Wait (how
+	// long it queued before) and Err are set. For a policy that repeats calls it is
+	// the whole of them, and Attempt is their number.
+	KindDone Kind = iota + 1
+	// KindRejected: a call was not started. Err tells why, a [Rejection] or
+	// [ContextErr], and Reason in one word. Outcome is Ignored.
+	KindRejected
+	// KindState: the policy is now in state To. At its construction From is empty;
+	// otherwise it is the state that was left, and Reason tells why. Seq counts the
+	// changes of this policy.
+	KindState
+	// KindRetry: attempt number Attempt failed with Err, and the next will be made
+	// after Delay.
+	KindRetry
+)
+
+// String returns "done", "rejected", "state" or "retry", and "unknown" for a
+// value that is none of the kinds.
+func (k Kind) String() string {
+	switch k {
+	case KindDone:
+		return "done"
+	case KindRejected:
+		return "rejected"
+	case KindState:
+		return "state"
+	case KindRetry:
+		return "retry"
+	}
+	return "unknown"
+}
+
+// An Event is one thing that a policy did. Which fields beside Kind, Policy, Name
+// and Key are set depends on the kind.
+type Event struct {
+	Kind   Kind
+	Policy string // the kind of policy: "breaker", "bulkhead", "retry", "timeout", …
+	Name   string // the Name of its Config
+	Key    string // the key of a member of a group; unbounded, so seldom fit for a metric's attribute
+
+	Outcome  Outcome
+	Duration time.Duration
+	Wait     time.Duration
+	Delay    time.Duration
+	Attempt  int
+	Seq      uint64
+	From, To string
+	Reason   string
+	Err      error
+}
+
+// ErrNoReturn is the Err of a [KindDone] event of a call that did not return: it
+// panicked or ended its goroutine with [runtime.Goexit].
+var ErrNoReturn = errors.New("steady: the call did not return")
+
+// Hooks returns a hook that passes each event to all of hooks, in order. Nil
+// hooks are left out, and without any other Hooks returns nil. When one panics
+// the others still get the event, and the panic goes on.
+func Hooks(hooks ...Hook) Hook {
+	var all fanOut
+	for _, h := range hooks {
+		switch h := h.(type) {
+		case nil:
+		case fanOut:
+			all = append(all, h...)
+		default:
+			all = append(all, h)
+		}
+	}
+	switch len(all) {
+	case 0:
+		return nil
+	case 1:
+		return all[0]
+	}
+	return all
+}
+
+type fanOut []Hook
+
+// On defers the rest, so that a panic in one hook does not keep the event from it.
+func (f fanOut) On(ctx context.Context, e Event) {
+	if len(f) == 0 {
+		return
+	}
+	defer f[1:].On(ctx, e)
+	f[0].On(ctx, e)
+}

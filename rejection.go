@@ -1,0 +1,85 @@
+package steady
+
+import (
+	"errors"
+	"time"
+)
+
+// A Rejection is the error of a policy that did not start the call. It also
+// matches, by [errors.Is], the sentinel of its package, such as breaker.ErrOpen.
+//
+// An error that carries a started attempt is never a Rejection.
+type Rejection interface {
+	error
+
+	// RejectedBy tells which policy refused: its kind, such as "breaker", and the
+	// name and key that it was given, either of which may be empty.
+	RejectedBy() (policy, name, key string)
+
+	// RetryAfter tells how long from now it is useless to come back. It reports
+	// false when the policy cannot tell.
+	RetryAfter() (time.Duration, bool)
+}
+
+// AsRejection returns the first rejection in err's tree, as [errors.As] does.
+func AsRejection(err error) (Rejection, bool) {
+	return errors.AsType[Rejection](err)
+}
+
+// Permanent marks err as one that another attempt would only repeat, such as a
+// request that the server calls malformed. A retry returns it at once. It
+// returns nil if err is nil.
+//
+// The mark concerns retries alone: for a breaker the call failed. Use
+// [Classifier.Classify] to tell it otherwise.
+func Permanent(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &permanentError{err}
+}
+
+// IsPermanent reports whether err or an error in its tree was marked by
+// [Permanent].
+func IsPermanent(err error) bool {
+	_, ok := errors.AsType[*permanentError](err)
+	return ok
+}
+
+type permanentError struct{ err error }
+
+func (e *permanentError) Error() string { return e.err.Error() }
+func (e *permanentError) Unwrap() error { return e.err }
+
+// RetryAfter marks err with the time that the other side asked its callers to
+// stay away, such as the Retry-After header of an HTTP response (RFC 9110,
+// section 10.2.3). A retry waits at least that long, up to its own cap. A
+// negative d, a date that has passed, counts as 0. It returns nil if err is nil.
+func RetryAfter(err error, d time.Duration) error {
+	if err == nil {
+		return nil
+	}
+	return &retryAfterError{err: err, after: max(d, 0)}
+}
+
+// RetryAfterOf returns the time given by the first error in err's tree that was
+// marked by [RetryAfter] or is a [Rejection] that can tell. It reports false if
+// there is none.
+func RetryAfterOf(err error) (time.Duration, bool) {
+	if e, ok := errors.AsType[interface {
+		error
+		RetryAfter() (time.Duration, bool)
+	}](err); ok {
+		return e.RetryAfter()
+	}
+	return 0, false
+}
+
+type retryAfterError struct {
+	err   error
+	after time.Duration
+}
+
+func (e *retryAfterError) Error() string                     { return e.err.Error() }
+func (e *retryAfterError) Unwrap() error                     { return e.err }
+func (e *retryAfterError) RetryAfter() (time.Duration, bool) { return e.after, true }

@@ -1,0 +1,290 @@
+// Package retry repeats calls that failed, a few times, with growing random
+// delays, and only while repeating can help.
+//
+// It stops at once when the next attempt could not start before the caller's
+// deadline, when the caller has cancelled, when the error is permanent, and when
+// the [Budget] that all callers of one dependency share is empty: in an outage,
+// retries multiply the load that causes it.
+//
+// Retry only what may run twice: an attempt that failed may have done its work
+// all the same. Put a retry outside of breaker and attempt timeout, and only one
+// around a call: three layers of three attempts are 27 calls. An error of an
+// inner retry is therefore final, unless Nested says otherwise.
+package retry
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"math"
+	"time"
+
+	"github.com/steady-go/steady"
+	"github.com/steady-go/steady/internal/chain"
+	"github.com/steady-go/steady/internal/check"
+	"github.com/steady-go/steady/internal/report"
+)
+
+// NoDelay as Delay of a [Config] makes the next attempt at once.
+const NoDelay time.Duration = -1
+
+// Config is the configuration of a [Retry]. Its zero value is a good default.
+type Config struct {
+	// Name tells retries apart in events. It may be empty.
+	Name string
+
+	// Attempts is how many times a call is made at most, the first included. 1
+	// means that it is never repeated. 0 means 3: what two retries do not cure,
+	// more seldom do.
+	Attempts int
+
+	// Delay bounds the delay before the second attempt. Each delay is drawn evenly
+	// between 0 and its bound, which grows by Multiplier from attempt to attempt up
+	// to MaxDelay ("full jitter", Marc Brooker, Exponential Backoff And Jitter, AWS
+	// Architecture Blog 2015). 0 means 50ms; NoDelay means none.
+	Delay time.Duration
+
+	// MaxDelay bounds the bound. 0 means 2s, or Delay if that is longer.
+	MaxDelay time.Duration
+
+	// Multiplier is by how much the bound grows, at least 1. 0 means 2.
+	Multiplier float64
+
+	// MaxRetryAfter caps the time that an error asks to wait (see
+	// [steady.RetryAfter]), so that a server cannot park its callers for ten years.
+	// Up to it that time is waited in full, and the delay comes on top, so that not
+	// all who were sent away come back at one moment. 0 means 30s.
+	MaxRetryAfter time.Duration
+
+	// Budget bounds the retries of everything that shares it; share one among all
+	// that calls the same dependency. nil means one of its own with the defaults of
+	// [BudgetConfig]; [NoBudget] means no bound.
+	Budget *Budget
+
+	// Nested also retries the errors of a retry further in, which otherwise are
+	// final, since the attempts of nested retries multiply.
+	Nested bool
+
+	// Classify tells which errors are worth another attempt: those that are
+	// failures; see [steady.Classifier]. nil means that all are that its other rules
+	// do not excuse. Rejections are not passed to it: they are retried.
+	Classify func(error) steady.Outcome
+
+	// Hook hears of every call and each attempt that failed. nil means nobody.
+	Hook steady.Hook
+}
+
+// withDefaults returns c with its zero fields filled in, or all its faults.
+func (c Config) withDefaults() (Config, error) {
+	c.Attempts = cmp.Or(c.Attempts, 3)
+	c.Delay = cmp.Or(c.Delay, 50*time.Millisecond)
+	c.MaxDelay = cmp.Or(c.MaxDelay, max(2*time.Second, c.Delay))
+	c.Multiplier = cmp.Or(c.Multiplier, 2)
+	c.MaxRetryAfter = cmp.Or(c.MaxRetryAfter, 30*time.Second)
+
+	f := check.Config("retry: Config")
+	f.Require(c.Attempts >= 1, "Attempts", "be >= 0", c.Attempts)
+	f.Require(c.Delay > 0 || c.Delay == NoDelay, "Delay", "be >= 0, or NoDelay", c.Delay)
+	f.Require(c.MaxDelay >= c.Delay, "MaxDelay", "be >= Delay, or 0", c.MaxDelay)
+	f.Require(c.Multiplier >= 1 && !math.IsInf(c.Multiplier, 1), "Multiplier", "be >= 1 and finite, or 0", c.Multiplier)
+	f.Require(c.MaxRetryAfter > 0, "MaxRetryAfter", "be >= 0", c.MaxRetryAfter)
+	return c, f.Err()
+}
+
+// A Retry repeats calls. It is a [steady.Policy], made by [New], may be used by
+// several goroutines at once, and needs no closing. Between attempts Do blocks.
+type Retry struct {
+	cfg      Config
+	verdicts steady.Classifier
+	budget   *Budget
+	report   report.Reporter
+	drawKey  string
+}
+
+// New returns a retry, or an error that names every fault of c.
+func New(c Config) (*Retry, error) {
+	c, err := c.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	r := &Retry{
+		cfg:      c,
+		verdicts: steady.Classifier{Classify: c.Classify},
+		budget:   c.Budget,
+		drawKey:  "retry:" + c.Name,
+	}
+	if r.budget == nil {
+		r.budget = MustNewBudget(BudgetConfig{})
+	}
+	r.report.Init(c.Hook, "retry", c.Name, "")
+	return r, nil
+}
+
+// MustNew is like [New] but panics on an error.
+func MustNew(c Config) *Retry { return check.Must(New(c)) }
+
+// Do makes call until it succeeds, up to Attempts times. The context of the first
+// attempt is ctx itself; from the second on, [steady.Attempt] tells the call which
+// one it is.
+//
+// An error comes back as [*Error], which unwraps to that of the last attempt that
+// was started and tells, by [errors.Is], why there was no further one. When
+// policies further in refused every attempt, so that none was started, Do returns
+// the last rejection untouched, or [steady.ContextErr] if ctx was done before the
+// next.
+func (r *Retry) Do(ctx context.Context, call func(context.Context) error) (err error) {
+	if ctx.Err() != nil {
+		return r.report.ContextDone(ctx, 0)
+	}
+	var p progress
+	if r.report.On() {
+		start := time.Now()
+		defer func() { r.done(ctx, &p, start, err) }()
+	}
+	err = r.run(ctx, call, &p)
+	p.returned = true
+	return err
+}
+
+// DoNext makes a Retry a step of [steady.Chain]; call Do instead.
+func (r *Retry) DoNext(ctx context.Context, next chain.Next) error { return r.Do(ctx, next.Do) }
+
+// progress is how far a Do has come.
+type progress struct {
+	attempts int
+	last     error // of the last attempt that was started; rejections are not
+	refused  error // the rejection of the latest attempt, if it was one
+	returned bool
+}
+
+func (r *Retry) run(ctx context.Context, call func(context.Context) error, p *progress) error {
+	attemptCtx := ctx
+	for {
+		p.attempts++
+		err := call(attemptCtx)
+		if err == nil {
+			r.budget.succeeded()
+			return nil
+		}
+		delay, reason, again := r.judge(ctx, p, err)
+		if !again {
+			return p.err(reason)
+		}
+		r.report.Emit(ctx, steady.Event{Kind: steady.KindRetry, Attempt: p.attempts, Delay: delay, Err: err})
+		if !sleep(ctx, delay) {
+			r.budget.giveBack()
+			return p.err(steady.ContextErr(ctx))
+		}
+		attemptCtx = steady.ContextWithAttempt(ctx, p.attempts+1)
+	}
+}
+
+// judge takes in the error of an attempt and decides whether there is another,
+// which it then takes out of the budget. Otherwise reason is why not; it is nil if
+// the error itself is.
+func (r *Retry) judge(ctx context.Context, p *progress, err error) (delay time.Duration, reason error, again bool) {
+	rejection, refused := steady.AsRejection(err)
+	if refused {
+		p.refused = err
+	} else {
+		p.last, p.refused = err, nil
+	}
+	switch {
+	case ctx.Err() != nil:
+		return 0, steady.ContextErr(ctx), false
+	case !refused && r.final(ctx, err):
+		return 0, nil, false
+	case p.attempts >= r.cfg.Attempts:
+		return 0, ErrExhausted, false
+	}
+	delay = r.delay(ctx, p.attempts, err)
+	wait := delay
+	if refused {
+		// To come back sooner than it says is to be refused again.
+		after, _ := rejection.RetryAfter()
+		if after > r.cfg.MaxRetryAfter {
+			return 0, ErrTooLate, false
+		}
+		wait = max(wait, after)
+	}
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= wait {
+		return 0, ErrTooLate, false
+	}
+	if !r.budget.take() {
+		return 0, ErrBudget, false
+	}
+	return delay, nil, true
+}
+
+// final reports whether the error of an attempt rules out another.
+func (r *Retry) final(ctx context.Context, err error) bool {
+	if steady.IsPermanent(err) {
+		return true
+	}
+	if _, nested := errors.AsType[*Error](err); nested && !r.cfg.Nested {
+		return true
+	}
+	return r.verdicts.Outcome(ctx, err, 0) != steady.Failure
+}
+
+// delay draws the time to wait after the given attempt, which failed with err.
+func (r *Retry) delay(ctx context.Context, attempt int, err error) time.Duration {
+	delay := time.Duration(0)
+	if r.cfg.Delay != NoDelay {
+		bound := backoff(r.cfg.Delay, r.cfg.MaxDelay, r.cfg.Multiplier, attempt)
+		delay = time.Duration(steady.Random(ctx, r.drawKey, uint64(attempt)) * float64(bound))
+	}
+	after, _ := steady.RetryAfterOf(err)
+	after = min(after, r.cfg.MaxRetryAfter)
+	if sum := after + delay; sum >= after {
+		return sum
+	}
+	return math.MaxInt64
+}
+
+// backoff returns first times multiplier to the power of attempt-1, up to limit.
+func backoff(first, limit time.Duration, multiplier float64, attempt int) time.Duration {
+	bound := float64(first) * math.Pow(multiplier, float64(attempt-1))
+	if bound < float64(limit) {
+		return time.Duration(bound)
+	}
+	return limit
+}
+
+// sleep waits for d and reports whether ctx is still not done then.
+func sleep(ctx context.Context, d time.Duration) bool {
+	if d > 0 {
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+	}
+	return ctx.Err() == nil
+}
+
+// done reports the end of a Do.
+func (r *Retry) done(ctx context.Context, p *progress, start time.Time, err error) {
+	e := steady.Event{Kind: steady.KindDone, Duration: time.Since(start), Attempt: p.attempts, Err: err}
+	switch {
+	case !p.returned:
+		e.Outcome, e.Err = steady.Failure, steady.ErrNoReturn
+	case err != nil && p.last == nil:
+		e.Kind, e.Outcome, e.Reason = steady.KindRejected, steady.Ignored, "refused"
+	default:
+		e.Outcome = r.verdicts.Outcome(ctx, err, e.Duration)
+	}
+	r.report.Emit(ctx, e)
+}
+
+// Stats is what a [Retry] holds at one moment.
+type Stats struct {
+	Budget     BudgetStats
+	HookPanics uint64 // panics of the hook so far
+}
+
+// Stats returns the present state. It is cheap, and safe at any time.
+func (r *Retry) Stats() Stats {
+	return Stats{Budget: r.budget.Stats(), HookPanics: r.report.Panics()}
+}
