@@ -290,6 +290,8 @@ type Stats struct {
 	Seq        uint64        // changes of state so far
 	Calls      int64         // calls in the window that succeeded or failed
 	Failures   int64         // those that failed
+	Probes     int           // probes under way in a half-open breaker
+	InFlight   int           // calls under way that came through a group; of other breakers 0
 	RetryAfter time.Duration // until an open breaker probes; otherwise 0
 	HookPanics uint64        // panics of the hook so far
 }
@@ -297,9 +299,12 @@ type Stats struct {
 // Stats returns the present state and counts. It is cheap, and safe at any time.
 func (b *Breaker) Stats() Stats {
 	p, now := b.phase.Load(), b.now()
-	s := Stats{State: b.State(), Seq: p.seq, HookPanics: b.report.Panics()}
+	s := Stats{State: b.State(), Seq: p.seq, InFlight: int(b.inFlight.Load()), HookPanics: b.report.Panics()}
 	if p.window != nil {
 		s.Calls, s.Failures = p.window.sum(now)
+	}
+	if p.trial != nil {
+		s.Probes = p.trial.underWay(now)
 	}
 	if p.state == Open {
 		s.RetryAfter, _ = p.rejection.RetryAfter()

@@ -53,6 +53,14 @@ func (t *trial) hasPlace(now int64) bool {
 	return t.free()
 }
 
+// underWay returns how many probes hold a lease.
+func (t *trial) underWay(now int64) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.expire(now)
+	return len(t.running)
+}
+
 // free requires mu held.
 func (t *trial) free() bool { return len(t.running)+t.successes+t.failures < t.want }
 

@@ -1,0 +1,29 @@
+# Each target walks every go.mod by itself, with the workspace off, so that a
+# requirement that is missing in one module cannot hide behind another.
+#
+#   make test    all tests, under the race detector where there is a C compiler
+#   make lint    gofmt, go vet, go mod tidy, staticcheck
+#   make bench   all benchmarks, with allocations
+
+MODULES := $(patsubst %/go.mod,%,$(shell find . -name go.mod -not -path './tools/*' | sort))
+RACE    := $(if $(shell command -v $(firstword $(shell go env CC))),-race)
+
+# The staticcheck that tools/go.mod pins. It is built once and kept in Go's cache.
+STATICCHECK = go tool -modfile=$(CURDIR)/tools/go.mod staticcheck
+
+# All checks, but for: ST1000 (a test package needs no package comment of its own).
+CHECKS := all,-ST1000
+
+export GOWORK := off
+
+.PHONY: test lint bench
+test:
+	@set -e; for m in $(MODULES); do echo "== go test $(RACE) in $$m"; (cd $$m && go test $(RACE) ./...); done
+
+lint:
+	@out=$$(gofmt -l .); if [ -n "$$out" ]; then echo "not gofmt-ed:"; echo "$$out"; exit 1; fi
+	@set -e; for m in $(MODULES); do echo "== lint $$m"; \
+		(cd $$m && go mod tidy -diff && go vet ./... && $(STATICCHECK) -checks $(CHECKS) ./...); done
+
+bench:
+	@set -e; for m in $(MODULES); do echo "== go test -bench in $$m"; (cd $$m && go test -run '^$$' -bench . -benchmem ./...); done

@@ -1,0 +1,172 @@
+package steady_test
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/steady-go/steady"
+	"github.com/steady-go/steady/breaker"
+	"github.com/steady-go/steady/bulkhead"
+	"github.com/steady-go/steady/retry"
+	"github.com/steady-go/steady/timeout"
+)
+
+// fixed is a call that captures nothing; by way of a variable, so that the compiler
+// knows as little of it as of a user's.
+var fixed = func(context.Context) error { return nil }
+
+func requireAllocs(t *testing.T, want float64, f func()) {
+	t.Helper()
+	require.Equal(t, want, testing.AllocsPerRun(1000, f), "allocations a call")
+}
+
+// captured makes a call that captures a variable, as most calls of users do.
+func captured(n *int) func(context.Context) error {
+	return func(context.Context) error { *n++; return nil }
+}
+
+func TestPoliciesAllocateNothingOnTheHappyPath(t *testing.T) {
+	closed := breaker.MustNew(breaker.Config{})
+	group := breaker.MustNewGroup(breaker.GroupConfig{Peers: &breaker.Peers{}})
+	gate := bulkhead.MustNew(bulkhead.Config{Limit: 1})
+	again := retry.MustNew(retry.Config{})
+	ctx, n := t.Context(), 0
+
+	// Called directly, not through an interface, the closure too stays on the stack.
+	t.Run("breaker", func(t *testing.T) {
+		requireAllocs(t, 0, func() { _ = closed.Do(ctx, func(context.Context) error { n++; return nil }) })
+	})
+	t.Run("breaker group", func(t *testing.T) {
+		requireAllocs(t, 0, func() { _ = group.Do(ctx, "node-1", func(context.Context) error { n++; return nil }) })
+	})
+	t.Run("bulkhead", func(t *testing.T) {
+		requireAllocs(t, 0, func() { _ = gate.Do(ctx, func(context.Context) error { n++; return nil }) })
+	})
+	t.Run("retry", func(t *testing.T) {
+		requireAllocs(t, 0, func() { _ = again.Do(ctx, func(context.Context) error { n++; return nil }) })
+	})
+}
+
+// The timeout's context is the standard library's. It may cost what that costs.
+func TestTimeoutAllocatesNoMoreThanItsContext(t *testing.T) {
+	limit := timeout.MustNew(timeout.Config{Limit: time.Hour})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	bare := testing.AllocsPerRun(1000, func() {
+		ctx, cancel := context.WithTimeoutCause(ctx, time.Hour, errBoom)
+		_ = fixed(ctx)
+		cancel()
+	})
+	requireAllocs(t, bare, func() { _ = limit.Do(ctx, fixed) })
+}
+
+func TestRejectionsAllocateNothing(t *testing.T) {
+	open := breaker.MustNew(breaker.Config{Name: "db"})
+	open.ForceOpen()
+	nodes := []string{"a", "b"}
+	group := breaker.MustNewGroup(breaker.GroupConfig{})
+	for _, n := range nodes {
+		group.Get(n).ForceOpen()
+	}
+	full := bulkhead.MustNew(bulkhead.Config{Limit: 1, Name: "db"})
+	_, err := full.Acquire(t.Context())
+	require.NoError(t, err)
+	ctx := t.Context()
+
+	t.Run("breaker", func(t *testing.T) { requireAllocs(t, 0, func() { _ = open.Do(ctx, fixed) }) })
+	t.Run("breaker, Allow", func(t *testing.T) { requireAllocs(t, 0, func() { _, _ = open.Allow(ctx) }) })
+	t.Run("breaker group, Pick", func(t *testing.T) {
+		requireAllocs(t, 0, func() { _, _, _ = group.Pick(ctx, nodes, nil) })
+	})
+	t.Run("bulkhead", func(t *testing.T) { requireAllocs(t, 0, func() { _ = full.Do(ctx, fixed) }) })
+	t.Run("bulkhead, TryAcquire", func(t *testing.T) {
+		requireAllocs(t, 0, func() { _, _ = full.TryAcquire(ctx) })
+	})
+	t.Run("through a chain", func(t *testing.T) {
+		chain := steady.Chain(bulkhead.MustNew(bulkhead.Config{Limit: 1}), retry.MustNew(retry.Config{Attempts: 1}), open)
+		requireAllocs(t, 0, func() { _ = chain.Do(ctx, fixed) })
+	})
+	t.Run("asked about", func(t *testing.T) {
+		err := open.Do(ctx, fixed)
+		requireAllocs(t, 0, func() {
+			r, _ := steady.AsRejection(err)
+			_, _ = r.RetryAfter()
+		})
+	})
+}
+
+func TestTwoStepPermitsAllocateOnce(t *testing.T) {
+	closed := breaker.MustNew(breaker.Config{})
+	gate := bulkhead.MustNew(bulkhead.Config{Limit: 1})
+	ctx := t.Context()
+	t.Run("breaker", func(t *testing.T) {
+		requireAllocs(t, 1, func() {
+			p, _ := closed.Allow(ctx)
+			p.Done(nil)
+		})
+	})
+	t.Run("breaker group, Pick", func(t *testing.T) {
+		group := breaker.MustNewGroup(breaker.GroupConfig{})
+		nodes, tried := []string{"a", "b", "c"}, []string{"b"}
+		requireAllocs(t, 1, func() {
+			_, p, _ := group.Pick(ctx, nodes, tried)
+			p.Done(nil)
+		})
+	})
+	t.Run("bulkhead", func(t *testing.T) {
+		requireAllocs(t, 1, func() {
+			p, _ := gate.Acquire(ctx)
+			p.Release()
+		})
+	})
+}
+
+// threePolicies are those that allocate nothing themselves.
+func threePolicies() []steady.Policy {
+	return []steady.Policy{
+		bulkhead.MustNew(bulkhead.Config{Limit: 1}),
+		retry.MustNew(retry.Config{}),
+		breaker.MustNew(breaker.Config{}),
+	}
+}
+
+func TestComposingAllocatesAlmostNothing(t *testing.T) {
+	ctx, n := t.Context(), 0
+	chain := steady.Chain(threePolicies()...)
+	t.Run("Wrap", func(t *testing.T) {
+		wrapped := steady.Wrap(captured(&n), threePolicies()...)
+		requireAllocs(t, 0, func() { _ = wrapped(ctx) })
+	})
+	t.Run("Chain over a fixed call", func(t *testing.T) {
+		requireAllocs(t, 0, func() { _ = chain.Do(ctx, fixed) })
+	})
+	t.Run("Chain over a call made each time", func(t *testing.T) {
+		requireAllocs(t, 1, func() { _ = chain.Do(ctx, captured(&n)) })
+	})
+	t.Run("Chain with a group", func(t *testing.T) {
+		group := breaker.MustNewGroup(breaker.GroupConfig{})
+		chain := steady.Chain(chain, group.By(func(context.Context) string { return "node-1" }))
+		requireAllocs(t, 0, func() { _ = chain.Do(ctx, fixed) })
+	})
+	t.Run("Chain with a policy from elsewhere", func(t *testing.T) {
+		chain := steady.Chain(chain, policyFunc(func(ctx context.Context, call func(context.Context) error) error { return call(ctx) }))
+		requireAllocs(t, 1, func() { _ = chain.Do(ctx, fixed) })
+	})
+	t.Run("DoValue", func(t *testing.T) {
+		requireAllocs(t, 3, func() { _, _ = steady.DoValue(ctx, chain, value7) })
+	})
+}
+
+var value7 = func(context.Context) (int, error) { return 7, nil }
+
+func TestHooksAllocateNothingForWhatIsOff(t *testing.T) {
+	hook := steady.LogHook(slog.New(slog.NewTextHandler(new(bytes.Buffer), &slog.HandlerOptions{Level: slog.LevelError})))
+	gate := bulkhead.MustNew(bulkhead.Config{Limit: 1, Hook: steady.Hooks(hook, hook)})
+	ctx := t.Context()
+	requireAllocs(t, 0, func() { _ = gate.Do(ctx, fixed) })
+}
