@@ -85,7 +85,7 @@ func (c Config) withDefaults() (Config, error) {
 	f := check.Config("retry: Config")
 	f.Require(c.Attempts >= 1, "Attempts", "be >= 0", c.Attempts)
 	f.Require(c.Delay > 0 || c.Delay == NoDelay, "Delay", "be >= 0, or NoDelay", c.Delay)
-	f.Require(c.MaxDelay >= c.Delay, "MaxDelay", "be >= Delay, or 0", c.MaxDelay)
+	f.Require(c.MaxDelay >= max(c.Delay, 0), "MaxDelay", "be >= Delay, or 0", c.MaxDelay)
 	f.Require(c.Multiplier >= 1 && !math.IsInf(c.Multiplier, 1), "Multiplier", "be >= 1 and finite, or 0", c.Multiplier)
 	f.Require(c.MaxRetryAfter > 0, "MaxRetryAfter", "be >= 0", c.MaxRetryAfter)
 	return c, f.Err()

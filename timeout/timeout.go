@@ -12,6 +12,7 @@ package timeout
 import (
 	"context"
 	"errors"
+	"os"
 	"time"
 
 	"github.com/steady-go/steady"
@@ -38,7 +39,7 @@ type Config struct {
 var ErrExceeded = errors.New("timeout: limit exceeded")
 
 // An Error says that a call did not end within the Limit. It matches
-// [ErrExceeded], and by way of Err also [context.DeadlineExceeded].
+// [ErrExceeded], [context.DeadlineExceeded], and what Err matches.
 type Error struct {
 	Name  string        // of the policy
 	Limit time.Duration // that was exceeded
@@ -58,6 +59,9 @@ func (e *Error) Error() string {
 
 // Unwrap returns [ErrExceeded] and what the call returned.
 func (e *Error) Unwrap() []error { return []error{ErrExceeded, e.Err} }
+
+// Is makes an Error match [context.DeadlineExceeded].
+func (e *Error) Is(target error) bool { return target == context.DeadlineExceeded }
 
 // A Timeout bounds the time of calls. It is a [steady.Policy], made by [New], may
 // be used by several goroutines at once, keeps no state between calls, and needs
@@ -96,8 +100,8 @@ func MustNew(c Config) *Timeout { return check.Must(New(c)) }
 // takes as long as it takes.
 //
 // The call's result stands, a success that comes after the limit too, with one
-// exception: an error after the limit that matches [context.DeadlineExceeded]
-// comes back in an [*Error]. When the caller's own deadline has passed, or the
+// exception: an error after the limit that matches [context.DeadlineExceeded], or
+// [os.ErrDeadlineExceeded] as from a net.Conn, comes back in an [*Error]. When the caller's own deadline has passed, or the
 // caller has cancelled, the error comes back untouched.
 //
 // The context given to call is cancelled when call returns. What call returns
@@ -114,7 +118,7 @@ func (t *Timeout) Do(ctx context.Context, call func(context.Context) error) (err
 		t.report.Done(ctx, steady.Classifier{}, start, 0, returned, err)
 	}()
 	err = call(limited)
-	if err != nil && t.exceeded(ctx, limited) && errors.Is(err, context.DeadlineExceeded) {
+	if isDeadline(err) && t.exceeded(ctx, limited) {
 		err = &Error{Name: t.name, Limit: t.limit, Err: err}
 	}
 	returned = true
@@ -123,6 +127,10 @@ func (t *Timeout) Do(ctx context.Context, call func(context.Context) error) (err
 
 // DoNext makes a Timeout a step of [steady.Chain]; call Do instead.
 func (t *Timeout) DoNext(ctx context.Context, next chain.Next) error { return t.Do(ctx, next.Do) }
+
+func isDeadline(err error) bool {
+	return err != nil && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded))
+}
 
 // exceeded reports whether it is our limit, not the caller's deadline or
 // cancellation, that has ended the context of a call.

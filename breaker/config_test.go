@@ -1,0 +1,84 @@
+package breaker_test
+
+import (
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/steady-go/steady/breaker"
+)
+
+func TestConfigNamesEveryFaultAtOnce(t *testing.T) {
+	b, err := breaker.New(breaker.Config{
+		FailureRatio:        1.5,
+		MinCalls:            -1,
+		Window:              -time.Second,
+		ConsecutiveFailures: -2,
+		HangAfter:           -time.Second,
+		OpenFor:             -time.Second,
+		MaxOpenFor:          -2 * time.Second,
+		Probes:              -3,
+	})
+	require.Nil(t, b)
+	require.EqualError(t, err, strings.Join([]string{
+		"breaker: Config.FailureRatio must be above 0 and at most 1, or Off, got 1.5",
+		"breaker: Config.MinCalls must be >= 0, got -1",
+		"breaker: Config.Window must be >= 1ms, or 0, got -1s",
+		"breaker: Config.ConsecutiveFailures must be >= 0, or Off, got -2",
+		"breaker: Config.HangAfter must be >= 0, got -1s",
+		"breaker: Config.OpenFor must be >= 0, got -1s",
+		"breaker: Config.MaxOpenFor must be >= OpenFor, or 0, got -2s",
+		"breaker: Config.Probes must be >= 0, got -3",
+	}, "\n"))
+}
+
+func TestConfigRefusesNonsense(t *testing.T) {
+	for field, c := range map[string]breaker.Config{
+		"FailureRatio":        {FailureRatio: math.NaN()},
+		"Window":              {Window: time.Microsecond},
+		"ConsecutiveFailures": {FailureRatio: breaker.Off},
+		"MaxOpenFor":          {OpenFor: time.Minute, MaxOpenFor: time.Second},
+	} {
+		t.Run(field, func(t *testing.T) {
+			_, err := breaker.New(c)
+			require.ErrorContains(t, err, "breaker: Config."+field+" must ")
+			require.Panics(t, func() { breaker.MustNew(c) })
+		})
+	}
+	_, err := breaker.New(breaker.Config{OpenFor: math.MaxInt64, MaxOpenFor: math.MaxInt64})
+	require.ErrorContains(t, err, "MaxOpenFor must be <= ")
+}
+
+func TestConfigTakesTheEdges(t *testing.T) {
+	for name, c := range map[string]breaker.Config{
+		"zero":                   {},
+		"largest":                {FailureRatio: 1, MinCalls: 1, Window: time.Millisecond, Probes: 1},
+		"ratio off":              {FailureRatio: breaker.Off, ConsecutiveFailures: 1},
+		"row off":                {ConsecutiveFailures: breaker.Off},
+		"open longer than a min": {OpenFor: time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := breaker.New(c)
+			require.NoError(t, err)
+		})
+	}
+}
+
+func TestGroupConfigNamesEveryFaultAtOnce(t *testing.T) {
+	g, err := breaker.NewGroup(breaker.GroupConfig{
+		Config:  breaker.Config{Probes: -1},
+		MaxKeys: -1,
+		Peers:   &breaker.Peers{MinSuccess: -0.1, MaxOpenShare: 1.1},
+	})
+	require.Nil(t, g)
+	require.EqualError(t, err, strings.Join([]string{
+		"breaker: GroupConfig.Probes must be >= 0, got -1",
+		"breaker: GroupConfig.MaxKeys must be >= 0, got -1",
+		"breaker: GroupConfig.Peers.MinSuccess must be above 0 and at most 1, got -0.1",
+		"breaker: GroupConfig.Peers.MaxOpenShare must be above 0 and at most 1, got 1.1",
+	}, "\n"))
+	require.Panics(t, func() { breaker.MustNewGroup(breaker.GroupConfig{MaxKeys: -1}) })
+}

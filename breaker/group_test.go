@@ -1,0 +1,256 @@
+package breaker_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/steady-go/steady"
+	"github.com/steady-go/steady/breaker"
+	"github.com/steady-go/steady/steadytest"
+)
+
+func doKey(t *testing.T, g *breaker.Group, key string, n int, err error) {
+	t.Helper()
+	for range n {
+		require.ErrorIs(t, g.Do(t.Context(), key, func(context.Context) error { return err }), err)
+	}
+}
+
+// fleet are the keys of n nodes.
+func fleet(n int) []string {
+	keys := make([]string, n)
+	for i := range keys {
+		keys[i] = fmt.Sprintf("node-%d", i)
+	}
+	return keys
+}
+
+func peerGroup(t *testing.T, nodes []string) *breaker.Group {
+	t.Helper()
+	g := breaker.MustNewGroup(breaker.GroupConfig{Peers: &breaker.Peers{}})
+	for _, n := range nodes {
+		doKey(t, g, n, 20, nil)
+	}
+	return g
+}
+
+func openOf(g *breaker.Group) (keys []string) {
+	for key, s := range g.Stats().Members {
+		if s.State == breaker.Open {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+func TestGroupKeepsKeysApart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var r steadytest.Recorder
+		g := breaker.MustNewGroup(breaker.GroupConfig{Config: breaker.Config{Name: "shards", ConsecutiveFailures: 3, Hook: &r}})
+		doKey(t, g, "a", 3, errBoom)
+		doKey(t, g, "b", 1, nil)
+		require.EqualError(t, g.Do(t.Context(), "a", ok), "breaker: shards/a is open")
+		require.Equal(t, breaker.Open, g.Get("a").State())
+		require.Equal(t, breaker.Closed, g.Get("b").State())
+		for _, e := range r.Events(steady.KindRejected) {
+			require.Equal(t, []string{"shards", "a"}, []string{e.Name, e.Key})
+		}
+		r0 := r.Events(steady.KindState)[0]
+		require.Equal(t, []string{"a", "", "closed"}, []string{r0.Key, r0.From, r0.To}, "a member tells its state when it is made")
+	})
+}
+
+func TestGroupIsBoundedAndKeepsWhatIsInUse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := breaker.MustNewGroup(breaker.GroupConfig{Config: breaker.Config{ConsecutiveFailures: 3}, MaxKeys: 4})
+		doKey(t, g, "open", 3, errBoom)
+		doKey(t, g, "idle", 1, nil)
+		hanging := make(chan struct{})
+		go func() {
+			_ = g.Do(t.Context(), "hanging", func(context.Context) error { <-hanging; return errBoom })
+		}()
+		time.Sleep(time.Minute)
+		doKey(t, g, "busy", 1, nil)
+
+		doKey(t, g, "new", 1, nil)
+		members := g.Stats().Members
+		require.Len(t, members, 4)
+		require.NotContains(t, members, "idle", "only the idle one makes room")
+
+		for i := range 1000 {
+			doKey(t, g, fmt.Sprintf("made-up-%d", i), 1, errBoom)
+		}
+		require.Len(t, g.Stats().Members, 4)
+		require.Equal(t, uint64(1000), g.Stats().Unguarded)
+		require.Equal(t, breaker.Open, tallied(g, "open"))
+		close(hanging)
+		synctest.Wait()
+		require.Equal(t, int64(1), g.Stats().Members["hanging"].Failures)
+	})
+}
+
+// tallied is the state that the stats give for key, without making a member.
+func tallied(g *breaker.Group, key string) breaker.State {
+	s := g.Stats().Members[key].State
+	if s == breaker.HalfOpen { // its open time is over, which only a call would act on
+		return breaker.Open
+	}
+	return s
+}
+
+func TestPeersOpenTheOneThatFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nodes := fleet(10)
+		g := peerGroup(t, nodes)
+		doKey(t, g, nodes[0], 5, errBoom)
+		require.Equal(t, []string{nodes[0]}, openOf(g))
+	})
+}
+
+func TestPeersOpenNoMoreThanTheirShare(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nodes := fleet(10)
+		g := peerGroup(t, nodes)
+		for _, n := range nodes[:4] {
+			doKey(t, g, n, 5, errBoom)
+		}
+		require.Len(t, openOf(g), 3)
+		require.Equal(t, breaker.Closed, g.Get(nodes[3]).State())
+
+		g.Get(nodes[0]).Reset()
+		doKey(t, g, nodes[3], 1, errBoom)
+		require.Equal(t, breaker.Open, g.Get(nodes[3]).State(), "there is room again")
+	})
+}
+
+func TestOneOfAFewPeersMayAlwaysOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nodes := fleet(2)
+		g := peerGroup(t, nodes)
+		doKey(t, g, nodes[0], 5, errBoom)
+		require.Equal(t, []string{nodes[0]}, openOf(g))
+		doKey(t, g, nodes[1], 30, errBoom)
+		require.Equal(t, []string{nodes[0]}, openOf(g), "the last one stays")
+	})
+}
+
+func TestPeersStayClosedWhenAllFail(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nodes := fleet(10)
+		g := breaker.MustNewGroup(breaker.GroupConfig{Peers: &breaker.Peers{}})
+		for range 50 {
+			for _, n := range nodes {
+				doKey(t, g, n, 1, errBoom)
+			}
+		}
+		require.Empty(t, openOf(g), "an overload must not be made worse")
+	})
+}
+
+func TestASingleKeyHasNoPeers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := breaker.MustNewGroup(breaker.GroupConfig{Peers: &breaker.Peers{}})
+		doKey(t, g, "only", 100, errBoom)
+		require.Empty(t, openOf(g))
+	})
+}
+
+func TestAPeerWhoseProbesFailClosesWhenAllFail(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nodes := fleet(3)
+		g := peerGroup(t, nodes)
+		doKey(t, g, nodes[0], 5, errBoom)
+		require.Equal(t, []string{nodes[0]}, openOf(g))
+		time.Sleep(31 * time.Second)
+		for _, n := range nodes[1:] {
+			doKey(t, g, n, 10, errBoom)
+		}
+		doKey(t, g, nodes[0], 2, errBoom)
+		require.Equal(t, breaker.Closed, g.Get(nodes[0]).State(), "now the fault is not its own")
+	})
+}
+
+func TestPickAvoidsWhatIsTriedAndWhatIsOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nodes := fleet(4)
+		g := breaker.MustNewGroup(breaker.GroupConfig{})
+		g.Get(nodes[1]).ForceOpen()
+		picked := map[string]int{}
+		for range 1000 {
+			key, p, err := g.Pick(t.Context(), nodes, nodes[:1])
+			require.NoError(t, err)
+			p.Done(nil)
+			picked[key]++
+		}
+		require.Len(t, picked, 2)
+		require.InDelta(t, 500, picked[nodes[2]], 100, "evenly: 6 standard deviations")
+	})
+}
+
+func TestPickTakesATriedOneWhenNoOtherIsLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nodes := fleet(2)
+		g := breaker.MustNewGroup(breaker.GroupConfig{})
+		g.Get(nodes[1]).ForceOpen()
+		key, p, err := g.Pick(t.Context(), nodes, nodes[:1])
+		require.NoError(t, err)
+		require.Equal(t, nodes[0], key)
+		p.Done(nil)
+	})
+}
+
+func TestPickRefusesWhenAllAreOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var r steadytest.Recorder
+		nodes := fleet(3)
+		g := breaker.MustNewGroup(breaker.GroupConfig{Config: breaker.Config{ConsecutiveFailures: 1, Hook: &r}})
+		g.Get(nodes[0]).ForceOpen()
+		doKey(t, g, nodes[1], 1, errBoom)
+		time.Sleep(3 * time.Second)
+		doKey(t, g, nodes[2], 1, errBoom)
+		r.Reset()
+
+		_, p, err := g.Pick(t.Context(), nodes, nil)
+		require.Nil(t, p)
+		require.ErrorIs(t, err, breaker.ErrOpen)
+		after, known := steady.RetryAfterOf(err)
+		require.True(t, known)
+		require.Equal(t, g.Get(nodes[1]).Stats().RetryAfter, after, "that of the first to probe")
+		require.Len(t, r.Events(), 1)
+		require.Equal(t, steady.KindRejected, r.Events()[0].Kind)
+
+		time.Sleep(after)
+		key, p, err := g.Pick(t.Context(), nodes, nil)
+		require.NoError(t, err)
+		require.Equal(t, nodes[1], key, "it probes now")
+		p.Done(nil)
+	})
+}
+
+func TestPickWithoutCandidates(t *testing.T) {
+	g := breaker.MustNewGroup(breaker.GroupConfig{})
+	_, _, err := g.Pick(t.Context(), nil, nil)
+	require.EqualError(t, err, "breaker: no candidate to pick from")
+	_, rejected := steady.AsRejection(err)
+	require.True(t, rejected)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, _, err = g.Pick(ctx, fleet(1), nil)
+	require.ErrorIs(t, err, context.Canceled)
+}
+
+func TestPickedPermitHoldsItsMember(t *testing.T) {
+	g := breaker.MustNewGroup(breaker.GroupConfig{})
+	key, p, err := g.Pick(t.Context(), fleet(1), nil)
+	require.NoError(t, err)
+	require.Equal(t, 1, g.Stats().Members[key].InFlight)
+	p.Done(nil)
+	p.Done(nil)
+	require.Zero(t, g.Stats().Members[key].InFlight)
+}

@@ -1,0 +1,184 @@
+package timeout_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/steady-go/steady"
+	"github.com/steady-go/steady/steadytest"
+	"github.com/steady-go/steady/timeout"
+)
+
+var errBoom = errors.New("boom")
+
+// waits returns when its context is done.
+func waits(ctx context.Context) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func TestConfigNamesEveryFault(t *testing.T) {
+	for limit, got := range map[time.Duration]string{0: "0s", -time.Second: "-1s"} {
+		p, err := timeout.New(timeout.Config{Limit: limit})
+		require.Nil(t, p)
+		require.EqualError(t, err, "timeout: Config.Limit must be > 0, got "+got)
+		require.Panics(t, func() { timeout.MustNew(timeout.Config{Limit: limit}) })
+	}
+}
+
+func TestEndsTheContextAtTheLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := timeout.MustNew(timeout.Config{Name: "db", Limit: time.Second})
+		start := time.Now()
+		var cause error
+		err := p.Do(t.Context(), func(ctx context.Context) error {
+			deadline, ok := ctx.Deadline()
+			require.True(t, ok)
+			require.Equal(t, time.Second, time.Until(deadline))
+			<-ctx.Done()
+			cause = context.Cause(ctx)
+			return ctx.Err()
+		})
+		require.Equal(t, time.Second, time.Since(start))
+		require.ErrorIs(t, cause, timeout.ErrExceeded)
+		require.EqualError(t, cause, "timeout: db: limit of 1s exceeded")
+		require.ErrorIs(t, err, timeout.ErrExceeded)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.EqualError(t, err, "timeout: db: limit of 1s exceeded")
+		var e *timeout.Error
+		require.ErrorAs(t, err, &e)
+		require.Equal(t, timeout.Error{Name: "db", Limit: time.Second, Err: context.DeadlineExceeded}, *e)
+		_, rejected := steady.AsRejection(err)
+		require.False(t, rejected)
+	})
+}
+
+func TestErrorKeepsWhatTheCallSaid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := timeout.MustNew(timeout.Config{Limit: time.Second})
+		err := p.Do(t.Context(), func(ctx context.Context) error { return errors.Join(errBoom, waits(ctx)) })
+		require.ErrorIs(t, err, timeout.ErrExceeded)
+		require.ErrorIs(t, err, errBoom)
+		require.EqualError(t, err, "timeout: limit of 1s exceeded: boom\ncontext deadline exceeded")
+
+		err = p.Do(t.Context(), func(ctx context.Context) error { _ = waits(ctx); return errBoom })
+		require.Equal(t, errBoom, err, "an error that does not come of the deadline is untouched")
+	})
+}
+
+func TestALateSuccessStands(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := timeout.MustNew(timeout.Config{Limit: time.Second})
+		v, err := steady.DoValue(t.Context(), p, func(context.Context) (int, error) {
+			time.Sleep(time.Minute)
+			return 7, nil
+		})
+		require.NoError(t, err)
+		require.Equal(t, 7, v)
+	})
+}
+
+func TestWhatTheCallerEndsIsNotOurTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := timeout.MustNew(timeout.Config{Limit: time.Second})
+		gone := errors.New("gone")
+
+		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second/2, gone)
+		defer cancel()
+		var cause error
+		err := p.Do(ctx, func(ctx context.Context) error { err := waits(ctx); cause = context.Cause(ctx); return err })
+		require.Equal(t, context.DeadlineExceeded, err, "the caller's deadline")
+		require.Equal(t, gone, cause)
+
+		ctx2, cancel2 := context.WithCancelCause(t.Context())
+		time.AfterFunc(time.Second/2, func() { cancel2(gone) })
+		err = p.Do(ctx2, func(ctx context.Context) error { err := waits(ctx); cause = context.Cause(ctx); return err })
+		require.Equal(t, context.Canceled, err, "the caller's cancellation")
+		require.Equal(t, gone, cause)
+	})
+}
+
+func TestADeadlineMadeByTheServerIsNotOurTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := timeout.MustNew(timeout.Config{Limit: time.Second})
+		err := p.Do(t.Context(), func(context.Context) error { return context.DeadlineExceeded })
+		require.Equal(t, context.DeadlineExceeded, err)
+	})
+}
+
+func TestNestedTimeoutsTellWhoseLimitItWas(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		short := timeout.MustNew(timeout.Config{Name: "short", Limit: time.Second})
+		long := timeout.MustNew(timeout.Config{Name: "long", Limit: time.Minute})
+		require.EqualError(t, steady.Chain(long, short).Do(t.Context(), waits), "timeout: short: limit of 1s exceeded")
+		require.EqualError(t, steady.Chain(short, long).Do(t.Context(), waits), "timeout: short: limit of 1s exceeded")
+		require.ErrorIs(t, steady.Chain(short, short).Do(t.Context(), waits), timeout.ErrExceeded, "one inside itself")
+	})
+}
+
+// A net.Conn keeps the deadline by a timer of its own, which may fire a moment
+// before the context's.
+func TestAnIOTimeoutAtTheLimitIsOurTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := timeout.MustNew(timeout.Config{Limit: time.Second})
+		reads := func(ctx context.Context) error {
+			ours, theirs := net.Pipe()
+			defer ours.Close()
+			defer theirs.Close()
+			deadline, _ := ctx.Deadline()
+			require.NoError(t, ours.SetReadDeadline(deadline))
+			_, err := ours.Read(make([]byte, 1))
+			return err
+		}
+		err := p.Do(t.Context(), reads)
+		require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorIs(t, err, timeout.ErrExceeded)
+	})
+}
+
+func TestAClientThatIsAMomentAheadOfTheContext(t *testing.T) {
+	p := timeout.MustNew(timeout.Config{Limit: time.Nanosecond})
+	err := p.Do(t.Context(), func(ctx context.Context) error {
+		deadline, _ := ctx.Deadline()
+		for time.Now().Before(deadline) {
+			continue
+		}
+		return context.DeadlineExceeded
+	})
+	require.ErrorIs(t, err, timeout.ErrExceeded)
+}
+
+func TestContextsDerivedFromItEndWithTheCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := timeout.MustNew(timeout.Config{Limit: time.Second})
+		var derived context.Context
+		require.NoError(t, p.Do(t.Context(), func(ctx context.Context) error {
+			var cancel context.CancelFunc
+			derived, cancel = context.WithCancel(ctx)
+			t.Cleanup(cancel)
+			return nil
+		}))
+		require.ErrorIs(t, derived.Err(), context.Canceled)
+	})
+}
+
+func TestHookHearsTheTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var r steadytest.Recorder
+		p := timeout.MustNew(timeout.Config{Name: "db", Limit: time.Second, Hook: &r})
+		err := p.Do(t.Context(), waits)
+		require.Equal(t, []steady.Event{{
+			Kind: steady.KindDone, Policy: "timeout", Name: "db",
+			Outcome: steady.Failure, Duration: time.Second, Err: err,
+		}}, r.Events())
+		require.Zero(t, p.Stats().HookPanics)
+	})
+}
