@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/steady-go/steady"
+	"github.com/steady-go/steady/breaker"
+	"github.com/steady-go/steady/bulkhead"
+	"github.com/steady-go/steady/retry"
+	"github.com/steady-go/steady/timeout"
+)
+
+const (
+	// totalLimit is how long a caller waits for an answer, of either client.
+	totalLimit = time.Second
+
+	// attemptLimit is far above the slowest healthy call, and three of it with the
+	// delays between them fit into totalLimit. If they did not, the third attempt
+	// would be one on paper only.
+	attemptLimit = 300 * time.Millisecond
+
+	attempts = 3
+)
+
+// A guarded client calls one of several equal nodes. Outermost first:
+//
+//	total timeout   no caller waits longer
+//	bulkhead        no failure of the nodes piles up calls without bound
+//	retry           a failed attempt is made up for, on a budget
+//	breaker         each attempt picks a node that works and was not tried yet
+//	attempt timeout a node that hangs costs one attempt, not the call
+type guarded struct {
+	nodes   []string
+	around  steady.Policy  // what is around all attempts of a call
+	breaker *breaker.Group // one breaker for each node
+	attempt *timeout.Timeout
+	client  *http.Client
+}
+
+// newGuarded returns a client for nodes that is made for rate calls a second.
+func newGuarded(nodes []string, rate float64, client *http.Client, hook steady.Hook) *guarded {
+	return &guarded{
+		nodes: nodes,
+		around: steady.Chain(
+			timeout.MustNew(timeout.Config{Name: "total", Limit: totalLimit}),
+			bulkhead.MustNew(bulkhead.Config{
+				Name: "calls",
+				// Little's law: rate times time is how many are in flight. With the limit
+				// of an attempt as that time there is room for every call to lose one.
+				Limit: max(10, int(rate*attemptLimit.Seconds())),
+				Hook:  hook,
+			}),
+			retry.MustNew(retry.Config{
+				Name:     "calls",
+				Attempts: attempts,
+				// The next attempt goes to another node, which needs no time to recover
+				// from this one. The little that is left keeps retries out of step.
+				Delay: 10 * time.Millisecond,
+			}),
+		),
+		breaker: breaker.MustNewGroup(breaker.GroupConfig{
+			Config: breaker.Config{
+				Name: "nodes",
+				// Shorter than the defaults, because here a probe costs a caller one retry
+				// and nothing more. A node that is well again is soon back in use, and while
+				// it is not it takes the place of one that fails: only 30 % may be out.
+				OpenFor:    time.Second,
+				MaxOpenFor: 2 * time.Second,
+				Hook:       hook,
+			},
+			Peers: &breaker.Peers{}, // equals: open a node only while the others do better
+		}),
+		attempt: timeout.MustNew(timeout.Config{Name: "attempt", Limit: attemptLimit}),
+		client:  client,
+	}
+}
+
+// get makes one call and tells how many attempts it took.
+func (g *guarded) get(ctx context.Context) (int, error) {
+	tried := make([]string, 0, attempts) // by this call: its attempts come one after the other
+	err := g.around.Do(ctx, func(ctx context.Context) error {
+		node, permit, err := g.breaker.Pick(ctx, g.nodes, tried)
+		if err != nil {
+			return err
+		}
+		tried = append(tried, node)
+		return permit.Do(ctx, func(ctx context.Context) error {
+			return g.attempt.Do(ctx, func(ctx context.Context) error {
+				return httpGet(ctx, g.client, node)
+			})
+		})
+	})
+	return len(tried), err
+}
