@@ -52,17 +52,31 @@ func TestPoliciesAllocateNothingOnTheHappyPath(t *testing.T) {
 	})
 }
 
-// The timeout's context is the standard library's. It may cost what that costs.
-func TestTimeoutAllocatesNoMoreThanItsContext(t *testing.T) {
+// A call that ignores its context costs the one that stands for it; one that waits on
+// it costs what the standard library's does on top.
+func TestTimeoutAllocatesOneMoreThanItsContextIfThatIsAskedFor(t *testing.T) {
 	limit := timeout.MustNew(timeout.Config{Limit: time.Hour})
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	bare := testing.AllocsPerRun(1000, func() {
+	t.Run("ignored", func(t *testing.T) { requireAllocs(t, 1, func() { _ = limit.Do(ctx, fixed) }) })
+	t.Run("in a chain", func(t *testing.T) {
+		chain := steady.Chain(limit)
+		requireAllocs(t, 1, func() { _ = chain.Do(ctx, fixed) })
+	})
+	waits := func(ctx context.Context) error {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		default:
+			return nil
+		}
+	}
+	std := testing.AllocsPerRun(1000, func() {
 		ctx, cancel := context.WithTimeoutCause(ctx, time.Hour, errBoom)
-		_ = fixed(ctx)
+		_ = waits(ctx)
 		cancel()
 	})
-	requireAllocs(t, bare, func() { _ = limit.Do(ctx, fixed) })
+	t.Run("waited on", func(t *testing.T) { requireAllocs(t, std+1, func() { _ = limit.Do(ctx, waits) }) })
 }
 
 func TestRejectionsAllocateNothing(t *testing.T) {

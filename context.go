@@ -29,7 +29,9 @@ func Attempt(ctx context.Context) int {
 
 // A Source is a source of random numbers that gives the same number for the same
 // key, so that an experiment can be repeated whatever the order in which its
-// goroutines run. It may be used by several goroutines at once.
+// goroutines run. Policies use the same keys for every call, so each call needs a
+// source of its own, made from the call's number, for example: with one source for
+// all they would all draw the same. It may be used by several goroutines at once.
 type Source interface {
 	// Float64 returns a number in [0, 1) that depends on the key and n alone.
 	Float64(key string, n uint64) float64

@@ -3,6 +3,7 @@ package steady
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -16,17 +17,19 @@ import (
 //     once.
 //   - No lock is held during On: it may use the policy that called it.
 //   - Each Do of each policy reports exactly one event of [KindDone] or
-//     [KindRejected], and it is the last of that Do. Other kinds come as they
-//     happen.
+//     [KindRejected], and it is the last of that Do but for [KindLate]. Other kinds
+//     come as they happen.
 //   - Because no lock is held, events of different calls may arrive out of order.
 //     Of events of [KindState], drop one whose Seq is lower than the last seen
 //     from the same policy, name and key.
 //   - ctx is the context that the policy was given, so a hook can find the active
-//     span in it. At the construction of a policy it is [context.Background].
+//     span in it. At the construction of a policy, and when its state is forced, it is
+//     [context.Background].
 //   - A kind that the hook does not know is to be left alone: kinds and fields are
 //     added over time, methods never.
 //   - A panic in On is recovered by the policy, which counts it in its Stats; the
-//     guarded call goes on.
+//     guarded call goes on. A [runtime.Goexit] in On, which is what t.FailNow and
+//     require do, cannot be stopped: it ends the goroutine of the call.
 //
 // steadytest.TestHook checks an implementation against this contract.
 type Hook interface {
@@ -43,24 +46,35 @@ func (f HookFunc) On(ctx context.Context, e Event) { f(ctx, e) }
 type Kind uint8
 
 const (
-	// KindDone: a call has ended. Outcome, Duration (how long it ran), Wait (how
-	// long it queued before) and Err are set. For a policy that repeats calls it is
-	// the whole of them, and Attempt is their number.
+	// KindDone: a call has ended, or a permit for one was given back. Outcome,
+	// Duration (how long it ran), Wait (how long it queued before) and Err are set. For
+	// a policy that repeats calls it is the whole of them, and Attempt is their number.
 	KindDone Kind = iota + 1
 	// KindRejected: a call was not started. Err tells why, a [Rejection] or
-	// [ContextErr], and Reason in one word. Outcome is Ignored.
+	// [ContextErr], and Reason in a few words. Outcome is Ignored.
 	KindRejected
-	// KindState: the policy is now in state To. At its construction From is empty;
-	// otherwise it is the state that was left, and Reason tells why. Seq counts the
-	// changes of this policy.
+	// KindState: the policy is now in state To, for about Delay if that is set. At its
+	// construction From is empty; otherwise it is the state that was left, and Reason
+	// tells why. Seq grows with each change of the same policy, name and key; policies
+	// whose states are to be told apart need names of their own.
 	KindState
 	// KindRetry: attempt number Attempt failed with Err, and the next will be made
 	// after Delay.
 	KindRetry
+	// KindAbandoned: a call that ignores its context was left running after
+	// Duration, and its caller gets an error.
+	KindAbandoned
+	// KindLate: an abandoned call has ended after Duration, with Err, a
+	// [*PanicError] if it panicked. It is the one kind that comes after the outcome of
+	// its Do, and on another goroutine.
+	KindLate
+	// KindDryRun: a policy that only tries out its configuration would have refused
+	// the call for Reason with Err. The call is made.
+	KindDryRun
 )
 
-// String returns "done", "rejected", "state" or "retry", and "unknown" for a
-// value that is none of the kinds.
+// String returns the kind in one word, such as "done", and "unknown" for a value
+// that is none of the kinds.
 func (k Kind) String() string {
 	switch k {
 	case KindDone:
@@ -71,6 +85,12 @@ func (k Kind) String() string {
 		return "state"
 	case KindRetry:
 		return "retry"
+	case KindAbandoned:
+		return "abandoned"
+	case KindLate:
+		return "late"
+	case KindDryRun:
+		return "dry-run"
 	}
 	return "unknown"
 }
@@ -97,6 +117,29 @@ type Event struct {
 // ErrNoReturn is the Err of a [KindDone] event of a call that did not return: it
 // panicked or ended its goroutine with [runtime.Goexit].
 var ErrNoReturn = errors.New("steady: the call did not return")
+
+// A PanicError is the error of a call that panicked, or called [runtime.Goexit], on
+// a goroutine on which nobody was waiting for it any more.
+type PanicError struct {
+	Value any    // of the panic; nil for a Goexit
+	Stack []byte // as of [runtime/debug.Stack]; empty for a Goexit
+}
+
+func (e *PanicError) Error() string {
+	if e.Value == nil {
+		return "steady: the call ended its goroutine"
+	}
+	return fmt.Sprintf("steady: the call panicked: %v", e.Value)
+}
+
+// Unwrap returns the value of the panic if that is an error.
+func (e *PanicError) Unwrap() error {
+	err, _ := e.Value.(error)
+	return err
+}
+
+// Is makes a PanicError match [ErrNoReturn].
+func (e *PanicError) Is(target error) bool { return target == ErrNoReturn }
 
 // Hooks returns a hook that passes each event to all of hooks, in order. Nil
 // hooks are left out, and without any other Hooks returns nil. When one panics

@@ -1,14 +1,16 @@
 package steady
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 )
 
 // LogHook returns a hook that writes to l, one record an event: changes of state
 // at level Warn (Info at construction), failed calls, rejections and retries at
-// Info, the rest at Debug. It allocates nothing for an event whose level is off.
-func LogHook(l *slog.Logger) Hook { return logHook{l} }
+// Info, the rest at Debug. It allocates nothing for an event whose level is off. If
+// l is nil it writes to [slog.Default] as of now.
+func LogHook(l *slog.Logger) Hook { return logHook{cmp.Or(l, slog.Default())} }
 
 type logHook struct{ log *slog.Logger }
 

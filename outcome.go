@@ -104,5 +104,9 @@ func ContextErr(ctx context.Context) error {
 // contextError is the error of a context that was ended for a reason of its own.
 type contextError struct{ err, cause error }
 
-func (e *contextError) Error() string   { return e.err.Error() + ": " + e.cause.Error() }
-func (e *contextError) Unwrap() []error { return []error{e.err, e.cause} }
+func (e *contextError) Error() string { return e.err.Error() + ": " + e.cause.Error() }
+func (e *contextError) Unwrap() error { return e.err }
+
+// Is shows the cause, but only to errors.Is: a caller who cancelled because of a
+// rejection did not thereby refuse this call.
+func (e *contextError) Is(target error) bool { return errors.Is(e.cause, target) }

@@ -80,6 +80,13 @@ func TestContextErrShowsErrorAndCause(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 	require.ErrorIs(t, err, gone)
 	require.EqualError(t, err, "context canceled: gone")
+
+	ctx, cancelCause = context.WithCancelCause(t.Context())
+	cancelCause(refused{})
+	err = steady.ContextErr(ctx)
+	require.ErrorIs(t, err, refused{})
+	_, rejected := steady.AsRejection(err)
+	require.False(t, rejected, "that another call was refused is not that this one was")
 }
 
 func TestMarksKeepTheError(t *testing.T) {
@@ -105,7 +112,10 @@ func TestRetryAfterOf(t *testing.T) {
 	require.False(t, ok)
 	_, ok = steady.RetryAfterOf(refused{after: time.Second})
 	require.False(t, ok, "a rejection that cannot tell")
-	after, ok := steady.RetryAfterOf(refused{after: time.Second, known: true})
+	after, ok := steady.RetryAfterOf(errors.Join(refused{}, fmt.Errorf("x: %w", steady.RetryAfter(errBoom, time.Minute))))
+	require.True(t, ok, "one that cannot tell does not hide one that can")
+	require.Equal(t, time.Minute, after)
+	after, ok = steady.RetryAfterOf(refused{after: time.Second, known: true})
 	require.True(t, ok)
 	require.Equal(t, time.Second, after)
 	after, ok = steady.RetryAfterOf(steady.RetryAfter(errBoom, -time.Second))

@@ -27,8 +27,8 @@ func AsRejection(err error) (Rejection, bool) {
 }
 
 // Permanent marks err as one that another attempt would only repeat, such as a
-// request that the server calls malformed. A retry returns it at once. It
-// returns nil if err is nil.
+// request that the server calls malformed. A retry gives up on it at once.
+// Permanent returns nil if err is nil.
 //
 // The mark concerns retries alone: for a breaker the call failed. Use
 // [Classifier.Classify] to tell it otherwise.
@@ -63,14 +63,25 @@ func RetryAfter(err error, d time.Duration) error {
 }
 
 // RetryAfterOf returns the time given by the first error in err's tree that was
-// marked by [RetryAfter] or is a [Rejection] that can tell. It reports false if
-// there is none.
+// marked by [RetryAfter] or is a [Rejection], and can tell. It is never negative.
+// It reports false if there is none.
 func RetryAfterOf(err error) (time.Duration, bool) {
-	if e, ok := errors.AsType[interface {
-		error
+	if e, ok := err.(interface {
 		RetryAfter() (time.Duration, bool)
-	}](err); ok {
-		return e.RetryAfter()
+	}); ok {
+		if d, ok := e.RetryAfter(); ok {
+			return max(d, 0), true
+		}
+	}
+	switch e := err.(type) {
+	case interface{ Unwrap() error }:
+		return RetryAfterOf(e.Unwrap())
+	case interface{ Unwrap() []error }:
+		for _, err := range e.Unwrap() {
+			if d, ok := RetryAfterOf(err); ok {
+				return d, true
+			}
+		}
 	}
 	return 0, false
 }

@@ -23,6 +23,7 @@ package steady
 import (
 	"context"
 	"fmt"
+	"reflect"
 
 	"github.com/steady-go/steady/internal/chain"
 )
@@ -51,7 +52,7 @@ type Policy interface {
 //
 // Chain panics if a policy is nil: a guard that is silently missing is worse.
 func Chain(policies ...Policy) Policy {
-	return pipeline(steps("Chain", policies))
+	return pipeline(links("Chain", policies))
 }
 
 // Wrap composes policies around one fixed call, like [Chain], once. The result
@@ -62,38 +63,42 @@ func Wrap(call func(context.Context) error, policies ...Policy) func(context.Con
 	if call == nil {
 		panic("steady: Wrap: call is nil")
 	}
-	return chain.New(steps("Wrap", policies), call).Do
+	return chain.New(links("Wrap", policies), call).Do
 }
 
 // pipeline is a chain of policies, outermost first.
-type pipeline []chain.Step
+type pipeline []chain.Link
 
 func (p pipeline) Do(ctx context.Context, call func(context.Context) error) error {
 	return chain.New(p, call).Do(ctx)
 }
 
-// steps prepares policies for [chain.Next]. A chain among them is unfolded.
-func steps(caller string, policies []Policy) []chain.Step {
-	out := make([]chain.Step, 0, len(policies))
+// links prepares policies for [chain.Next]. A chain among them is unfolded.
+func links(caller string, policies []Policy) []chain.Link {
+	out := make([]chain.Link, 0, len(policies))
 	for i, p := range policies {
-		switch p := p.(type) {
-		case nil:
+		if v := reflect.ValueOf(p); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
 			panic(fmt.Sprintf("steady: %s: policy %d of %d is nil", caller, i+1, len(policies)))
-		case pipeline:
-			out = append(out, p...)
-		case chain.Step:
-			out = append(out, p)
-		default:
-			out = append(out, foreign{p})
 		}
+		if p, ok := p.(pipeline); ok {
+			out = append(out, p...)
+			continue
+		}
+		out = append(out, link(p))
 	}
 	return out
 }
 
-// foreign makes a step of a policy that knows nothing of chains. The rest of the
-// chain reaches it as a func, which costs the allocation that Chain documents.
-type foreign struct{ policy Policy }
-
-func (f foreign) DoNext(ctx context.Context, next chain.Next) error {
-	return f.policy.Do(ctx, next.Do)
+// link returns the link that p has to offer, unless that is of another policy,
+// which p embeds. A policy that knows nothing of chains gets the rest of the
+// chain as a func, which costs the allocation that Chain documents.
+func link(p Policy) chain.Link {
+	if linked, ok := p.(interface{ Link() chain.Link }); ok {
+		if l := linked.Link(); l.Of == any(p) {
+			return l
+		}
+	}
+	return chain.Link{Of: p, Do: func(ctx context.Context, next chain.Next) error {
+		return p.Do(ctx, next.Do)
+	}}
 }

@@ -51,7 +51,29 @@ func TestMissingPolicyPanicsWhenComposed(t *testing.T) {
 	call := func(context.Context) error { return nil }
 	require.PanicsWithValue(t, "steady: Chain: policy 2 of 2 is nil", func() { steady.Chain(named{}, nil) })
 	require.PanicsWithValue(t, "steady: Wrap: policy 1 of 1 is nil", func() { steady.Wrap(call, nil) })
+	require.PanicsWithValue(t, "steady: Chain: policy 1 of 1 is nil", func() { steady.Chain((*retry.Retry)(nil)) })
 	require.PanicsWithValue(t, "steady: Wrap: call is nil", func() { steady.Wrap(nil) })
+}
+
+// embeds is a policy of a user that adds something to one of ours.
+type embeds struct {
+	*retry.Retry
+	ran *int
+}
+
+func (e embeds) Do(ctx context.Context, call func(context.Context) error) error {
+	*e.ran++
+	return e.Retry.Do(ctx, call)
+}
+
+func TestChainRunsTheDoOfAPolicyThatEmbedsAnother(t *testing.T) {
+	ran := 0
+	p := embeds{retry.MustNew(retry.Config{}), &ran}
+	call := func(context.Context) error { return nil }
+	require.NoError(t, steady.Chain(p).Do(t.Context(), call))
+	require.NoError(t, steady.Chain(&p).Do(t.Context(), call))
+	require.NoError(t, steady.Wrap(call, p)(t.Context()))
+	require.Equal(t, 3, ran)
 }
 
 func TestChainMixesOwnAndForeignPolicies(t *testing.T) {

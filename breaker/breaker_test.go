@@ -267,6 +267,44 @@ func TestPermitCountsOnce(t *testing.T) {
 	})
 }
 
+func TestPermitDoJudgesByItsOwnContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := breaker.MustNew(breaker.Config{})
+		allow := func() *breaker.Permit {
+			p, err := b.Allow(t.Context())
+			require.NoError(t, err)
+			return p
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		waits := func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+		require.ErrorIs(t, allow().Do(ctx, waits), context.DeadlineExceeded)
+		require.Zero(t, b.Stats().Calls, "a caller with 1 ms left")
+		err := allow().Do(ctx, func(context.Context) error { t.Error("started on a done context"); return nil })
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+
+		long, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		require.ErrorIs(t, allow().Do(long, waits), context.DeadlineExceeded)
+		require.Equal(t, int64(1), b.Stats().Failures, "a hang")
+
+		p := allow()
+		p.Cancel()
+		err = p.Do(t.Context(), func(context.Context) error { t.Error("started without a permit"); return nil })
+		require.ErrorIs(t, err, breaker.ErrPermitEnded)
+	})
+}
+
+func TestAClassifyThatPanicsIsAFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var r steadytest.Recorder
+		b := breaker.MustNew(breaker.Config{Hook: &r, Classify: func(error) steady.Outcome { panic("classify") }})
+		require.PanicsWithValue(t, "classify", func() { _ = b.Do(t.Context(), fail) })
+		require.Equal(t, int64(1), b.Stats().Failures)
+		require.Equal(t, steady.Failure, r.Outcomes()[0].Outcome)
+	})
+}
+
 func TestPermitsOfAHalfOpenBreakerAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := tripped(t, breaker.Config{})

@@ -17,21 +17,27 @@ func TestConfigNamesEveryFaultAtOnce(t *testing.T) {
 		MinCalls:            -1,
 		Window:              -time.Second,
 		ConsecutiveFailures: -2,
+		SlowAfter:           -time.Second,
+		SlowRatio:           2,
 		HangAfter:           -time.Second,
 		OpenFor:             -time.Second,
 		MaxOpenFor:          -2 * time.Second,
 		Probes:              -3,
+		Ramp:                -2,
 	})
 	require.Nil(t, b)
 	require.EqualError(t, err, strings.Join([]string{
 		"breaker: Config.FailureRatio must be above 0 and at most 1, or Off, got 1.5",
-		"breaker: Config.MinCalls must be >= 0, got -1",
-		"breaker: Config.Window must be >= 1ms, or 0, got -1s",
+		"breaker: Config.MinCalls must be between 0 and 2147483647, got -1",
+		"breaker: Config.Window must be between 1ms and 1h, or 0, got -1s",
 		"breaker: Config.ConsecutiveFailures must be >= 0, or Off, got -2",
+		"breaker: Config.SlowAfter must be >= 0, got -1s",
+		"breaker: Config.SlowRatio must be above 0 and at most 1, or 0, got 2",
 		"breaker: Config.HangAfter must be >= 0, got -1s",
-		"breaker: Config.OpenFor must be >= 0, got -1s",
-		"breaker: Config.MaxOpenFor must be >= OpenFor, or 0, got -2s",
+		"breaker: Config.OpenFor must be between 1ms and 24h, or 0, got -1s",
+		"breaker: Config.MaxOpenFor must be between OpenFor (-1s) and 24h, or 0, got -2s",
 		"breaker: Config.Probes must be >= 0, got -3",
+		"breaker: Config.Ramp must be >= 0, or Off, got -2ns",
 	}, "\n"))
 }
 
@@ -39,6 +45,9 @@ func TestConfigRefusesNonsense(t *testing.T) {
 	for field, c := range map[string]breaker.Config{
 		"FailureRatio":        {FailureRatio: math.NaN()},
 		"Window":              {Window: time.Microsecond},
+		"MinCalls":            {MinCalls: 1 << 40},
+		"OpenFor":             {OpenFor: 1},
+		"SlowRatio":           {SlowRatio: 0.5},
 		"ConsecutiveFailures": {FailureRatio: breaker.Off},
 		"MaxOpenFor":          {OpenFor: time.Minute, MaxOpenFor: time.Second},
 	} {
@@ -48,8 +57,9 @@ func TestConfigRefusesNonsense(t *testing.T) {
 			require.Panics(t, func() { breaker.MustNew(c) })
 		})
 	}
-	_, err := breaker.New(breaker.Config{OpenFor: math.MaxInt64, MaxOpenFor: math.MaxInt64})
-	require.ErrorContains(t, err, "MaxOpenFor must be <= ")
+	_, err := breaker.New(breaker.Config{OpenFor: math.MaxInt64, Window: math.MaxInt64})
+	require.ErrorContains(t, err, "OpenFor must be ")
+	require.ErrorContains(t, err, "Window must be ")
 }
 
 func TestConfigTakesTheEdges(t *testing.T) {
@@ -58,6 +68,7 @@ func TestConfigTakesTheEdges(t *testing.T) {
 		"largest":                {FailureRatio: 1, MinCalls: 1, Window: time.Millisecond, Probes: 1},
 		"ratio off":              {FailureRatio: breaker.Off, ConsecutiveFailures: 1},
 		"row off":                {ConsecutiveFailures: breaker.Off},
+		"only slow calls":        {FailureRatio: breaker.Off, SlowAfter: time.Second},
 		"open longer than a min": {OpenFor: time.Hour},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -81,4 +92,6 @@ func TestGroupConfigNamesEveryFaultAtOnce(t *testing.T) {
 		"breaker: GroupConfig.Peers.MaxOpenShare must be above 0 and at most 1, got 1.1",
 	}, "\n"))
 	require.Panics(t, func() { breaker.MustNewGroup(breaker.GroupConfig{MaxKeys: -1}) })
+	_, err = breaker.NewGroup(breaker.GroupConfig{MaxKeys: 1, Peers: &breaker.Peers{}})
+	require.EqualError(t, err, "breaker: GroupConfig.MaxKeys must be above 1 with Peers, got 1")
 }

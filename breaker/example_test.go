@@ -17,7 +17,7 @@ func ExampleNew() {
 	fmt.Println(err)
 	// Output:
 	// breaker: Config.FailureRatio must be above 0 and at most 1, or Off, got 1.5
-	// breaker: Config.OpenFor must be >= 0, got -1s
+	// breaker: Config.OpenFor must be between 1ms and 24h, or 0, got -1s
 }
 
 func ExampleBreaker_Do() {

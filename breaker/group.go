@@ -20,11 +20,12 @@ type GroupConfig struct {
 	Config
 
 	// MaxKeys bounds the number of members. When a call comes with a new key and
-	// the group is full, a member that is closed, has no call in flight and has
-	// counted none for a Window makes room. If there is none, which means that more
-	// keys are in use than MaxKeys, the call is made without a breaker, and Stats
-	// counts it: made-up keys must not push out the history of real ones. 0 means
-	// 1024.
+	// the group is full, it looks at a few members at random for one that is idle: not
+	// forced, with no call under way and none in the last Window, and either closed or
+	// past its open time for a Window. That one makes room, and its row of failures is
+	// forgotten. If there is none, the call is made without a breaker, and Stats counts
+	// it: made-up keys must not push out the history of real ones. So choose a bound
+	// above the number of keys that are in use. 0 means 1024.
 	MaxKeys int
 
 	// Peers says that the members are equals behind one name, such as the nodes of
@@ -62,10 +63,12 @@ type Group struct {
 
 	mu      sync.RWMutex
 	members map[string]*Breaker // guarded by mu
+	seq     uint64              // of the first state of a new member; guarded by mu
 
 	surplus    *Breaker // disabled: the breaker of calls for which there is no room
 	unguarded  atomic.Uint64
 	noneToPick *rejection
+	allRefused *rejection
 	drawKey    string // of Pick's random draws
 
 	peers *peers // nil without Peers
@@ -81,7 +84,8 @@ func NewGroup(c GroupConfig) (*Group, error) {
 	f.Join(err)
 	c.MaxKeys = cmp.Or(c.MaxKeys, 1024)
 	f.Require(c.MaxKeys >= 1, "MaxKeys", "be >= 0", c.MaxKeys)
-	p := newPeers(c.Peers, cfg, 0, f)
+	f.Require(c.MaxKeys != 1 || c.Peers == nil, "MaxKeys", "be above 1 with Peers", c.MaxKeys)
+	p := newPeers(c.Peers, cfg, f)
 	if err := f.Err(); err != nil {
 		return nil, err
 	}
@@ -89,8 +93,9 @@ func NewGroup(c GroupConfig) (*Group, error) {
 	g.report.Init(c.Hook, "breaker", c.Name, "")
 	g.drawKey = "breaker.pick:" + c.Name
 	g.surplus = newBreaker(cfg, "", g)
-	g.surplus.phase.Store(&phase{state: Disabled})
-	g.noneToPick = &rejection{breaker: g.surplus, text: "breaker: no candidate to pick from"}
+	g.surplus.phase.Store(g.surplus.phaseOf(Disabled, 0))
+	g.noneToPick = &rejection{breaker: g.surplus, is: ErrNoCandidate, reason: "no candidate", text: ErrNoCandidate.Error()}
+	g.allRefused = g.surplus.refusal("open", "refusing every candidate", 0)
 	return g, nil
 }
 
@@ -99,14 +104,22 @@ func MustNewGroup(c GroupConfig) *Group { return check.Must(NewGroup(c)) }
 
 // Do runs call under the breaker of key; see [Breaker.Do].
 func (g *Group) Do(ctx context.Context, key string, call func(context.Context) error) error {
-	b := g.hold(key)
+	b, isNew := g.hold(key, false)
 	defer b.inFlight.Add(-1)
+	if isNew {
+		b.announce()
+	}
 	return b.Do(ctx, call)
 }
 
 // By returns a policy that runs each call under the breaker of the key that key
-// finds in the call's context.
-func (g *Group) By(key func(context.Context) string) steady.Policy { return &keyed{g, key} }
+// finds in the call's context. It panics if key is nil.
+func (g *Group) By(key func(context.Context) string) steady.Policy {
+	if key == nil {
+		panic("breaker: By: key is nil")
+	}
+	return &keyed{g, key}
+}
 
 type keyed struct {
 	group *Group
@@ -117,53 +130,54 @@ func (k *keyed) Do(ctx context.Context, call func(context.Context) error) error 
 	return k.group.Do(ctx, k.key(ctx), call)
 }
 
-func (k *keyed) DoNext(ctx context.Context, next chain.Next) error { return k.Do(ctx, next.Do) }
+func (k *keyed) Link() chain.Link { return chain.Link{Of: k, Do: k.doNext} }
 
-// Get returns the breaker of key, and makes it if need be: to force its state, or
-// to read it. It should not be kept, since the group may drop it when it is idle.
+func (k *keyed) doNext(ctx context.Context, next chain.Next) error { return k.Do(ctx, next.Do) }
+
+// Get returns the breaker of key, and makes it if need be, beyond MaxKeys too: to
+// force its state, or to read it. It should not be kept, since the group may drop it
+// when it is idle.
 func (g *Group) Get(key string) *Breaker {
-	b := g.hold(key)
+	b, isNew := g.hold(key, true)
 	b.inFlight.Add(-1)
+	if isNew {
+		b.announce()
+	}
 	return b
 }
 
 // hold returns the breaker of key with one more call in flight, so that it stays
-// until the caller takes that back.
-func (g *Group) hold(key string) *Breaker {
+// until the caller takes that back. If it is new the caller must announce it.
+func (g *Group) hold(key string, beyond bool) (b *Breaker, isNew bool) {
 	g.mu.RLock()
-	b := g.members[key]
+	b = g.members[key]
 	if b != nil {
 		b.inFlight.Add(1)
 	}
 	g.mu.RUnlock()
 	if b != nil {
-		return b
+		return b, false
 	}
-	b, made := g.add(key)
-	if made {
-		b.emitState(context.Background(), nil, b.phase.Load(), "")
-	}
-	return b
-}
 
-// add makes the breaker of key, unless another goroutine was faster, and holds
-// it.
-func (g *Group) add(key string) (b *Breaker, made bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	b = g.members[key]
-	if b == nil {
-		if len(g.members) >= g.maxKeys && !g.evict() {
-			g.unguarded.Add(1)
-			b = g.surplus
-		} else {
-			b, made = newBreaker(g.cfg, key, g), true
-			g.members[key] = b
-		}
+	switch {
+	case b != nil: // another goroutine was faster
+	case len(g.members) < g.maxKeys || g.evict() || beyond:
+		b, isNew = newBreaker(g.cfg, key, g), true
+		b.phase.Load().seq = g.seq
+		g.members[key] = b
+	default:
+		g.unguarded.Add(1)
+		b = g.surplus
 	}
 	b.inFlight.Add(1)
-	return b, made
+	return b, isNew
 }
+
+// announce tells the hook the first state of a breaker.
+func (b *Breaker) announce() { b.emitState(context.Background(), nil, b.phase.Load(), "") }
 
 // evict drops an idle member, if it finds one among a few: looking at all on each
 // call would let made-up keys slow down the real ones. It requires mu held.
@@ -171,7 +185,9 @@ func (g *Group) evict() bool {
 	const look = 16
 	n := 0
 	for key, b := range g.members { // begins at a random place
-		if b.idle() {
+		if b.inFlight.Load() == 0 && b.forgotten(b.now()) {
+			// A member that comes back must not begin below what hooks have seen of it.
+			g.seq = max(g.seq, b.phase.Load().seq+1)
 			delete(g.members, key)
 			return true
 		}
@@ -182,14 +198,23 @@ func (g *Group) evict() bool {
 	return false
 }
 
-// idle reports whether nothing would be lost with b.
-func (b *Breaker) idle() bool {
-	p, now := b.phase.Load(), b.now()
-	if p.state != Closed || now-p.began < int64(b.cfg.Window) || b.inFlight.Load() != 0 {
+// forgotten reports whether nobody has called b for so long that nothing is lost
+// with it.
+func (b *Breaker) forgotten(now int64) bool {
+	p := b.phase.Load()
+	since := p.began
+	switch p.state {
+	case Closed:
+		if p.window.sum(now).calls > 0 {
+			return false
+		}
+	case Open:
+		since += int64(p.length)
+	case HalfOpen:
+	default:
 		return false
 	}
-	calls, _ := p.window.sum(now)
-	return calls == 0
+	return now-since >= int64(b.cfg.Window)
 }
 
 // GroupStats is what a [Group] holds at one moment.

@@ -67,7 +67,7 @@ func TestGroupKeepsKeysApart(t *testing.T) {
 
 func TestGroupIsBoundedAndKeepsWhatIsInUse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := breaker.MustNewGroup(breaker.GroupConfig{Config: breaker.Config{ConsecutiveFailures: 3}, MaxKeys: 4})
+		g := breaker.MustNewGroup(breaker.GroupConfig{Config: breaker.Config{ConsecutiveFailures: 3, OpenFor: time.Hour}, MaxKeys: 4})
 		doKey(t, g, "open", 3, errBoom)
 		doKey(t, g, "idle", 1, nil)
 		hanging := make(chan struct{})
@@ -87,20 +87,129 @@ func TestGroupIsBoundedAndKeepsWhatIsInUse(t *testing.T) {
 		}
 		require.Len(t, g.Stats().Members, 4)
 		require.Equal(t, uint64(1000), g.Stats().Unguarded)
-		require.Equal(t, breaker.Open, tallied(g, "open"))
+		require.Equal(t, breaker.Open, g.Stats().Members["open"].State)
 		close(hanging)
 		synctest.Wait()
 		require.Equal(t, int64(1), g.Stats().Members["hanging"].Failures)
 	})
 }
 
-// tallied is the state that the stats give for key, without making a member.
-func tallied(g *breaker.Group, key string) breaker.State {
-	s := g.Stats().Members[key].State
-	if s == breaker.HalfOpen { // its open time is over, which only a call would act on
-		return breaker.Open
-	}
-	return s
+// A node that is gone, or a made-up key, was open when it was called last. It must
+// not stay for ever, nor hold a place among the open ones.
+func TestGroupForgetsWhatNobodyCallsAnyMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := breaker.MustNewGroup(breaker.GroupConfig{Config: breaker.Config{ConsecutiveFailures: 5}, MaxKeys: 10})
+		for _, key := range fleet(10) {
+			doKey(t, g, key, 5, errBoom)
+		}
+		time.Sleep(time.Hour)
+		doKey(t, g, "new", 1, nil)
+		require.Contains(t, g.Stats().Members, "new")
+		require.Zero(t, g.Stats().Unguarded)
+
+		nodes := fleet(10)
+		peers := peerGroup(t, nodes)
+		for _, gone := range []string{"gone-1", "gone-2", "gone-3"} {
+			doKey(t, peers, gone, 5, errBoom)
+		}
+		require.Len(t, openOf(peers), 3)
+		time.Sleep(time.Hour)
+		for _, n := range nodes {
+			doKey(t, peers, n, 20, nil)
+		}
+		doKey(t, peers, nodes[0], 5, errBoom)
+		require.Equal(t, breaker.Open, peers.Get(nodes[0]).State())
+	})
+}
+
+func TestGetMayGoBeyondMaxKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := breaker.MustNewGroup(breaker.GroupConfig{MaxKeys: 1})
+		doKey(t, g, "a", 1, nil)
+		g.Get("bad").ForceOpen()
+		require.ErrorIs(t, g.Do(t.Context(), "bad", ok), breaker.ErrOpen)
+		doKey(t, g, "innocent", 100, errBoom)
+		doKey(t, g, "innocent", 1, nil)
+		require.Equal(t, uint64(101), g.Stats().Unguarded, "Get is not a call")
+	})
+}
+
+// A hook drops events whose Seq is lower than the last seen from the same key. A
+// member that was dropped and made again must not fall silent.
+func TestSeqGoesOnWhenAMemberIsMadeAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var r steadytest.Recorder
+		g := breaker.MustNewGroup(breaker.GroupConfig{Config: breaker.Config{ConsecutiveFailures: 1, Hook: &r}, MaxKeys: 1})
+		for range 3 {
+			doKey(t, g, "a", 1, errBoom)
+			time.Sleep(time.Hour)
+			doKey(t, g, "b", 1, nil)
+			time.Sleep(time.Hour)
+		}
+		last := uint64(0)
+		for _, e := range r.Events(steady.KindState) {
+			if e.Key == "a" {
+				require.True(t, last == 0 || e.Seq > last, "%+v", e)
+				last = e.Seq
+			}
+		}
+	})
+}
+
+// The window of a member and that of the group must slide in step: otherwise a
+// member's own calls pass for those of its peers.
+func TestPeersAreNotMistakenForTheMemberItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := breaker.MustNewGroup(breaker.GroupConfig{Peers: &breaker.Peers{}})
+		time.Sleep(time.Second)
+		doKey(t, g, "only", 1, nil)
+		for range 1000 {
+			time.Sleep(100 * time.Millisecond)
+			doKey(t, g, "only", 1, nil)
+			doKey(t, g, "only", 5, errBoom)
+			require.Empty(t, openOf(g))
+		}
+	})
+}
+
+func TestFailedProbesOpenAgainWhenPeersAreQuiet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nodes := fleet(5)
+		g := peerGroup(t, nodes)
+		doKey(t, g, nodes[0], 5, errBoom)
+		time.Sleep(time.Minute)
+		doKey(t, g, nodes[0], 2, errBoom)
+		require.Equal(t, breaker.Open, g.Get(nodes[0]).State(), "no news is no reason to close")
+	})
+}
+
+// A member that is well again but still open must not hold the place of one that
+// is not.
+func TestAnOpenMemberProbesEarlyWhenItsPlaceIsWanted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nodes := fleet(10)
+		g := peerGroup(t, nodes)
+		for _, n := range nodes[:3] {
+			doKey(t, g, n, 5, errBoom)
+		}
+		time.Sleep(6100 * time.Millisecond)
+		for _, n := range nodes[:3] {
+			doKey(t, g, n, 2, errBoom)
+		}
+		require.Len(t, openOf(g), 3, "for another 10 s")
+		doKey(t, g, nodes[3], 5, errBoom)
+		require.Len(t, openOf(g), 3, "none was open for OpenFor")
+		time.Sleep(5 * time.Second)
+		doKey(t, g, nodes[3], 1, errBoom)
+		require.Len(t, openOf(g), 2, "the oldest probes")
+		for _, n := range nodes[:3] {
+			if g.Get(n).State() == breaker.HalfOpen {
+				doKey(t, g, n, 2, nil)
+			}
+		}
+		doKey(t, g, nodes[3], 1, errBoom)
+		require.Equal(t, breaker.Open, g.Get(nodes[3]).State())
+	})
 }
 
 func TestPeersOpenTheOneThatFails(t *testing.T) {
@@ -235,7 +344,8 @@ func TestPickRefusesWhenAllAreOpen(t *testing.T) {
 func TestPickWithoutCandidates(t *testing.T) {
 	g := breaker.MustNewGroup(breaker.GroupConfig{})
 	_, _, err := g.Pick(t.Context(), nil, nil)
-	require.EqualError(t, err, "breaker: no candidate to pick from")
+	require.ErrorIs(t, err, breaker.ErrNoCandidate)
+	require.NotErrorIs(t, err, breaker.ErrOpen)
 	_, rejected := steady.AsRejection(err)
 	require.True(t, rejected)
 

@@ -2,84 +2,134 @@ package breaker
 
 import (
 	"cmp"
+	"context"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/steady-go/steady/internal/check"
 )
 
 // peers is what a group of equals knows of its members together.
 type peers struct {
-	Peers              // with defaults
-	calls *window      // of all members
-	out   atomic.Int64 // members that are open, half-open or forced open
+	Peers         // with defaults
+	calls *window // of all members
 
-	mu sync.Mutex // held while a member is opened, so that two cannot take the last place
+	// mu is held while a member is opened, so that two cannot take the last place.
+	mu sync.Mutex
+
+	// crowded is until when no further member may open for want of room, unless one
+	// changes its state before. To count the room takes a look at every member, which
+	// must not happen for each call that fails.
+	crowded atomic.Int64
 }
 
-func newPeers(p *Peers, c Config, now int64, f *check.Faults) *peers {
+// recount is how often the room is counted at most while there is none.
+const recount = 100 * time.Millisecond
+
+func newPeers(p *Peers, c Config, f *check.Faults) *peers {
 	if p == nil {
 		return nil
 	}
 	p = &Peers{MinSuccess: cmp.Or(p.MinSuccess, 0.7), MaxOpenShare: cmp.Or(p.MaxOpenShare, 0.3)}
 	f.Require(p.MinSuccess > 0 && p.MinSuccess <= 1, "Peers.MinSuccess", "be above 0 and at most 1", p.MinSuccess)
 	f.Require(p.MaxOpenShare > 0 && p.MaxOpenShare <= 1, "Peers.MaxOpenShare", "be above 0 and at most 1", p.MaxOpenShare)
-	return &peers{Peers: *p, calls: newWindow(c.Window, now)}
+	return &peers{Peers: *p, calls: newWindow(c.Window, 0)}
 }
 
-// book counts the end of a call to member b among its peers.
+// book counts the end of a call to member b among its peers. One that was slow did
+// not go well either: otherwise an overload would open one slow node after the
+// other.
 func (g *Group) book(b *Breaker, now int64, failed bool) {
 	if g.peers != nil {
-		b.recent.add(now, failed)
-		g.peers.calls.add(now, failed)
+		b.recent.add(now, failed, false)
+		g.peers.calls.add(now, failed, false)
 	}
 }
 
 // moved notes that a member has changed its state.
-func (g *Group) moved(from, to State) {
-	if g.peers == nil || from.admitsAll() == to.admitsAll() {
-		return
-	}
-	if from.admitsAll() {
-		g.peers.out.Add(1)
-	} else {
-		g.peers.out.Add(-1)
+func (g *Group) moved() {
+	if g.peers != nil {
+		g.peers.crowded.Store(0)
 	}
 }
 
-// openMember opens member b, unless the rules for peers forbid it or from is no
-// longer its phase.
-func (g *Group) openMember(b *Breaker, from, to *phase, now int64) bool {
-	g.peers.mu.Lock()
-	defer g.peers.mu.Unlock()
-	return g.othersSucceed(b, now) && g.mayLose(now) && b.replace(from, to)
-}
-
-// othersSucceed reports whether a fault of member b is its own, as far as the
-// calls to the others tell.
-func (g *Group) othersSucceed(b *Breaker, now int64) bool {
+// mayOpen reports whether it is worth while to try to open member b.
+func (g *Group) mayOpen(b *Breaker, now int64) bool {
 	if g.peers == nil {
 		return true
 	}
-	calls, failures := g.peers.calls.sum(now)
-	ownCalls, ownFailures := b.recent.sum(now)
-	calls, failures = calls-ownCalls, failures-ownFailures
-	return calls > 0 && float64(calls-failures)/float64(calls) >= g.peers.MinSuccess
+	left := g.peers.crowded.Load() - now
+	return (left <= 0 || left > int64(recount)) && g.othersSucceed(b, now)
 }
 
-// mayLose reports whether the group can do without one more member.
-func (g *Group) mayLose(now int64) bool {
-	out := g.peers.out.Load()
-	if out == 0 {
-		return true
+// open opens member b, unless the rules for peers forbid it or from is no longer
+// its phase. When there is no room for it, the member that has been open for
+// longest, if that is for OpenFor or more, probes now, whatever its open time: it may
+// be well again and hold the place of one that is not.
+func (g *Group) open(ctx context.Context, b *Breaker, from, to *phase, now int64, reason string) bool {
+	if g.peers == nil {
+		return b.move(ctx, from, to, reason)
 	}
-	seen := 0
-	g.mu.RLock()
-	defer g.mu.RUnlock()
-	for _, b := range g.members {
-		if calls, _ := b.recent.sum(now); calls > 0 {
-			seen++
+	g.peers.mu.Lock()
+	room, oldest := g.look(b, now)
+	opened := room && b.replace(from, to)
+	if !room {
+		g.peers.crowded.Store(now + int64(recount))
+	}
+	g.peers.mu.Unlock()
+	switch {
+	case opened:
+		b.emitState(ctx, from, to, reason)
+	case oldest != nil:
+		if p := oldest.phase.Load(); p.state == Open && now-p.began >= int64(g.cfg.OpenFor) {
+			oldest.move(ctx, p, oldest.halfOpen(p, now), "its place is wanted")
 		}
 	}
-	return float64(out+1)/float64(seen) <= g.peers.MaxOpenShare
+	return opened
+}
+
+// look reports whether the group can do without b too, and which other member has
+// been open for longest.
+func (g *Group) look(b *Breaker, now int64) (room bool, oldest *Breaker) {
+	var seen, out, began int64
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	for _, m := range g.members {
+		if m.recent.sum(now).calls > 0 {
+			seen++
+		}
+		p := m.phase.Load()
+		if m == b || p.state.admitsAll() || m.forgotten(now) {
+			continue
+		}
+		out++
+		if p.state == Open && (oldest == nil || p.began < began) {
+			oldest, began = m, p.began
+		}
+	}
+	return out == 0 || share(out+1, seen) <= g.peers.MaxOpenShare, oldest
+}
+
+// others returns what the members but b did in the window.
+func (g *Group) others(b *Breaker, now int64) (calls, succeeded int64) {
+	all, own := g.peers.calls.sum(now), b.recent.sum(now)
+	calls = all.calls - own.calls
+	return calls, calls - (all.failures - own.failures)
+}
+
+// othersSucceed reports whether the calls to the others show that a fault of
+// member b is its own.
+func (g *Group) othersSucceed(b *Breaker, now int64) bool {
+	calls, succeeded := g.others(b, now)
+	return calls > 0 && share(succeeded, calls) >= g.peers.MinSuccess
+}
+
+// othersFail reports whether they show that it is not.
+func (g *Group) othersFail(b *Breaker, now int64) bool {
+	if g.peers == nil {
+		return false
+	}
+	calls, succeeded := g.others(b, now)
+	return calls > 0 && share(succeeded, calls) < g.peers.MinSuccess
 }

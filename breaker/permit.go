@@ -2,6 +2,7 @@ package breaker
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 
 	"github.com/steady-go/steady"
@@ -30,12 +31,24 @@ func (b *Breaker) Allow(ctx context.Context) (*Permit, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Permit{breaker: b, ctx: ctx, ticket: t}, nil
+	return newPermit(ctx, b, t, false), nil
 }
 
-// Done books the end of the call: err is what it returned.
+// newPermit makes the permit of an admitted call. Whether that will have a deadline
+// is not known, so the clock is read.
+func newPermit(ctx context.Context, b *Breaker, t ticket, member bool) *Permit {
+	if t.started == notRead {
+		t.started = b.now()
+	}
+	return &Permit{breaker: b, ctx: ctx, ticket: t, member: member}
+}
+
+// Done books the end of the call: err is what it returned. In a defer statement
+// take care that err is not evaluated before the call is made, and that a panic
+// does not pass as a success: [Permit.Do] is safer.
 func (p *Permit) Done(err error) {
 	if p.end() {
+		defer p.leaveGroup()
 		p.breaker.leave(p.ctx, p.ticket, true, err)
 	}
 }
@@ -44,33 +57,42 @@ func (p *Permit) Done(err error) {
 // [steady.Ignored].
 func (p *Permit) Cancel() {
 	if p.end() {
+		defer p.leaveGroup()
 		p.breaker.finish(p.ctx, p.ticket, p.breaker.now(), steady.Ignored, nil)
 	}
 }
 
 // Do makes the call, books its end, and returns its error. Unlike Done it also
-// sees a panic, as [Breaker.Do] does. It must not be called on a permit that has
-// ended.
+// sees a panic, as [Breaker.Do] does. Where the call gets a context of its own, that
+// is the one by which its end is judged; when it is done already, the permit is
+// given back and Do returns [steady.ContextErr]. On a permit that has ended Do makes
+// no call and returns [ErrPermitEnded].
 func (p *Permit) Do(ctx context.Context, call func(context.Context) error) (err error) {
+	if !p.end() {
+		return ErrPermitEnded
+	}
+	defer p.leaveGroup()
+	if ctx.Err() != nil {
+		err = steady.ContextErr(ctx)
+		p.breaker.finish(ctx, p.ticket, p.breaker.now(), steady.Ignored, err)
+		return err
+	}
 	returned := false
-	defer func() {
-		if p.end() {
-			p.breaker.leave(p.ctx, p.ticket, returned, err)
-		}
-	}()
+	defer func() { p.breaker.leave(ctx, p.ticket, returned, err) }()
 	err = call(ctx)
 	returned = true
 	return err
 }
 
-// end reports whether the permit was still to be ended, and takes it out of its
-// group's calls in flight.
-func (p *Permit) end() bool {
-	if p.ended.Swap(true) {
-		return false
-	}
+// ErrPermitEnded is returned by [Permit.Do] on a permit that has ended.
+var ErrPermitEnded = errors.New("breaker: the permit has ended")
+
+// end reports whether the permit was still to be ended.
+func (p *Permit) end() bool { return !p.ended.Swap(true) }
+
+// leaveGroup takes the call out of those of its group.
+func (p *Permit) leaveGroup() {
 	if p.member {
 		p.breaker.inFlight.Add(-1)
 	}
-	return true
 }

@@ -20,12 +20,18 @@ type phase struct {
 	// healthy window.
 	doublings int
 
-	window *window      // Closed, ForcedClosed: the calls that ended
-	inARow atomic.Int64 // Closed: failures since the last success
-	trial  *trial       // HalfOpen: the probes
+	// free says that a call is admitted without a look at anything else. It becomes
+	// true when a ramp is over.
+	free atomic.Bool
+
+	window   *window      // Closed, ForcedClosed: the calls that ended
+	inARow   atomic.Int64 // Closed: failures since the last success
+	ramp     int64        // Closed: how long to admit a growing share only
+	underWay *underWay    // Closed, with SlowAfter: the calls that did not end yet
+	trial    *trial       // HalfOpen: the probes
 
 	length    time.Duration // Open, HalfOpen: the open time
-	rejection *rejection    // Open, HalfOpen, ForcedOpen: what a refused call gets
+	rejection *rejection    // what a refused call gets, where any is refused
 }
 
 // over reports whether the time of an open phase has passed. A clock that went
@@ -34,8 +40,17 @@ func (p *phase) over(now int64) bool {
 	return now < p.began || now-p.began >= int64(p.length)
 }
 
-func (b *Breaker) closed(now int64, doublings int) *phase {
-	return &phase{state: Closed, began: now, doublings: doublings, window: newWindow(b.cfg.Window, now)}
+func (b *Breaker) closed(now int64, doublings int, ramp time.Duration) *phase {
+	p := &phase{state: Closed, began: now, doublings: doublings, window: newWindow(b.cfg.Window, now)}
+	if ramp > 0 {
+		p.ramp = int64(ramp)
+		p.rejection = b.refusal("ramp", "closing slowly", 0)
+	}
+	if b.cfg.SlowAfter > 0 {
+		p.underWay = newUnderWay(b.cfg.SlowAfter, now)
+	}
+	p.free.Store(p.ramp == 0 && p.underWay == nil)
+	return p
 }
 
 func (b *Breaker) open(ctx context.Context, from *phase, now int64, doublings int) *phase {
@@ -51,16 +66,73 @@ func (b *Breaker) open(ctx context.Context, from *phase, now int64, doublings in
 	length = time.Duration(float64(length) * jitter)
 	return &phase{
 		state: Open, began: now, doublings: doublings, length: length,
-		rejection: b.refusal(Open, now+int64(length)),
+		rejection: b.refusal("open", "open", now+int64(length)),
 	}
 }
 
 func (b *Breaker) halfOpen(from *phase, now int64) *phase {
 	return &phase{
 		state: HalfOpen, began: now, doublings: from.doublings, length: from.length,
-		rejection: b.refusal(HalfOpen, now),
-		trial:     newTrial(b.cfg.Probes, from.length),
+		rejection: b.refusal("half-open", "half-open", now),
+		trial:     newTrial(b.cfg.Probes, max(from.length, b.cfg.HangAfter)),
 	}
+}
+
+// decide admits a call in a phase that is not free, or returns the rejection to
+// give it.
+func (b *Breaker) decide(ctx context.Context) (ticket, *rejection) {
+	for {
+		p, now := b.phase.Load(), b.now()
+		t := ticket{phase: p, started: now}
+		switch p.state {
+		case Closed:
+			if b.heldBack(ctx, p, now) {
+				return t, p.rejection
+			}
+			if p.underWay == nil {
+				return t, nil
+			}
+			var first bool
+			if t.cohort, first = p.underWay.begin(now); !first {
+				return t, nil
+			}
+			// Calls that hang do not end, so somebody has to look at them: the first
+			// call of each cohort.
+			if !b.slow(p, now, p.window.sum(now)) || !b.trip(ctx, p, now, "slow ratio") {
+				return t, nil
+			}
+			t.cohort.Add(-1)
+		case Open:
+			if !p.over(now) {
+				return t, p.rejection
+			}
+			b.move(ctx, p, b.halfOpen(p, now), "open time is over")
+		case HalfOpen:
+			var ok bool
+			if t.probe, ok = p.trial.begin(now); !ok {
+				return t, p.rejection
+			}
+			return t, nil
+		case ForcedOpen:
+			return t, p.rejection
+		default:
+			return t, nil
+		}
+	}
+}
+
+// heldBack reports whether the ramp of a closed phase keeps a call out.
+func (b *Breaker) heldBack(ctx context.Context, p *phase, now int64) bool {
+	if p.ramp == 0 {
+		return false
+	}
+	since := now - p.began
+	if since < 0 || since >= p.ramp {
+		p.free.Store(p.underWay == nil)
+		return false
+	}
+	share := 0.1 + 0.9*float64(since)/float64(p.ramp)
+	return steady.Random(ctx, b.rampKey, p.seq) >= share
 }
 
 // move puts to in the place of from and reports it, unless from is no longer the
@@ -79,7 +151,7 @@ func (b *Breaker) replace(from, to *phase) bool {
 		return false
 	}
 	if b.group != nil {
-		b.group.moved(from.state, to.state)
+		b.group.moved()
 	}
 	return true
 }
@@ -111,71 +183,94 @@ func (b *Breaker) book(ctx context.Context, t ticket, now int64, outcome steady.
 		return
 	}
 	failed := outcome == steady.Failure
-	p.window.add(now, failed)
+	slow := b.cfg.SlowAfter > 0 && t.ran(now) >= b.cfg.SlowAfter
+	p.window.add(now, failed, slow)
 	if b.group != nil {
-		b.group.book(b, now, failed)
+		b.group.book(b, now, failed || slow)
 	}
 	if p.state != Closed {
 		return
 	}
-	if !failed {
-		if b.cfg.ConsecutiveFailures > 0 && p.inARow.Load() != 0 {
-			p.inARow.Store(0)
-		}
+	if !failed && b.cfg.ConsecutiveFailures > 0 && p.inARow.Load() != 0 {
+		p.inARow.Store(0)
+	}
+	if !failed && !slow {
 		return
 	}
-	if reason := b.verdict(p, now); reason != "" {
+	if reason := b.verdict(p, now, failed); reason != "" {
 		b.trip(ctx, p, now, reason)
 	}
 }
 
-// verdict tells why a closed phase in which a call has just failed must end, or
-// "". Only failures are asked about: a success never opens a breaker.
-func (b *Breaker) verdict(p *phase, now int64) string {
-	if n := int64(b.cfg.ConsecutiveFailures); n > 0 && p.inARow.Add(1) >= n {
+// verdict tells why a closed phase in which a call has just failed or been slow
+// must end, or "". Other ends are not asked about: a good call never opens a
+// breaker.
+func (b *Breaker) verdict(p *phase, now int64, failed bool) string {
+	if n := int64(b.cfg.ConsecutiveFailures); failed && n > 0 && p.inARow.Add(1) >= n {
 		return "failures in a row"
 	}
-	if b.cfg.FailureRatio == Off {
+	if b.cfg.FailureRatio == Off && b.cfg.SlowAfter == 0 {
 		return ""
 	}
-	calls, failures := p.window.sum(now)
-	if calls >= int64(b.cfg.MinCalls) && float64(failures)/float64(calls) >= b.cfg.FailureRatio {
+	n := p.window.sum(now)
+	switch {
+	case b.cfg.FailureRatio != Off && n.calls >= int64(b.cfg.MinCalls) && share(n.failures, n.calls) >= b.cfg.FailureRatio:
 		return "failure ratio"
+	case b.slow(p, now, n):
+		return "slow ratio"
 	}
 	return ""
 }
 
-// trip opens a closed breaker.
-func (b *Breaker) trip(ctx context.Context, p *phase, now int64, reason string) {
+// slow reports whether too many of the calls that ended or are overdue were slow.
+func (b *Breaker) slow(p *phase, now int64, n tally) bool {
+	if p.underWay == nil {
+		return false
+	}
+	overdue := p.underWay.overdue(now)
+	calls := n.calls + overdue
+	return calls >= int64(b.cfg.MinCalls) && share(n.slow+overdue, calls) >= b.cfg.SlowRatio
+}
+
+// share is exact where it matters: the quotient of two counts is the very number
+// that a ratio such as 0.1 is read as.
+func share(part, whole int64) float64 { return float64(part) / float64(whole) }
+
+// trip opens a closed breaker, unless its peers forbid it.
+func (b *Breaker) trip(ctx context.Context, p *phase, now int64, reason string) bool {
+	if b.group != nil && !b.group.mayOpen(b, now) {
+		return false
+	}
 	doublings := p.doublings
 	if now-p.began >= int64(b.cfg.Window) {
 		doublings = 0
 	}
 	to := b.open(ctx, p, now, doublings)
-	if b.group == nil || b.group.peers == nil {
-		b.move(ctx, p, to, reason)
-	} else if b.group.openMember(b, p, to, now) {
-		b.emitState(ctx, p, to, reason)
+	if b.group != nil {
+		return b.group.open(ctx, b, p, to, now, reason)
 	}
+	return b.move(ctx, p, to, reason)
 }
 
 // bookProbe counts the end of a probe and decides by it.
 func (b *Breaker) bookProbe(ctx context.Context, t ticket, now int64, outcome steady.Outcome) {
 	p := t.phase
+	if outcome == steady.Success && b.cfg.SlowAfter > 0 && t.ran(now) >= b.cfg.SlowAfter {
+		outcome = steady.Failure
+	}
+	if b.group != nil && outcome != steady.Ignored {
+		b.group.book(b, now, outcome == steady.Failure)
+	}
 	ratio := b.cfg.FailureRatio
 	if ratio == Off {
 		ratio = 0.5
 	}
-	verdict := p.trial.end(t.probe, outcome, ratio)
-	if b.group != nil && outcome != steady.Ignored {
-		b.group.book(b, now, outcome == steady.Failure)
-	}
-	switch verdict {
+	switch p.trial.end(t.probe, outcome, ratio) {
 	case passed:
-		b.move(ctx, p, b.closed(now, p.doublings), "probes succeeded")
+		b.move(ctx, p, b.closed(now, p.doublings, b.cfg.Ramp), "probes succeeded")
 	case failed:
-		if b.group != nil && !b.group.othersSucceed(b, now) {
-			b.move(ctx, p, b.closed(now, p.doublings), "peers fail too")
+		if b.group != nil && b.group.othersFail(b, now) {
+			b.move(ctx, p, b.closed(now, p.doublings, b.cfg.Ramp), "peers fail too")
 			return
 		}
 		b.move(ctx, p, b.open(ctx, p, now, p.doublings+1), "probes failed")
@@ -200,21 +295,34 @@ func (b *Breaker) Disable() { b.force(Disabled) }
 func (b *Breaker) Reset() { b.force(Closed) }
 
 func (b *Breaker) force(s State) {
+	reason := "forced"
+	if s == Closed {
+		reason = "reset"
+	}
 	for {
 		from, now := b.phase.Load(), b.now()
 		if s == from.state && s != Closed {
 			return
 		}
-		to := b.closed(now, 0)
-		switch s {
-		case ForcedOpen:
-			to = &phase{began: now, rejection: b.refusal(s, 0)}
-		case Disabled:
-			to = &phase{began: now}
-		}
-		to.state = s
-		if b.move(context.Background(), from, to, "forced") {
+		if b.move(context.Background(), from, b.phaseOf(s, now), reason) {
 			return
 		}
 	}
+}
+
+// phaseOf returns a phase in a state that needs no history.
+func (b *Breaker) phaseOf(s State, now int64) *phase {
+	p := &phase{state: s, began: now}
+	switch s {
+	case Closed:
+		return b.closed(now, 0, 0)
+	case ForcedOpen:
+		p.rejection = b.refusal(s.String(), s.String(), 0)
+	case ForcedClosed:
+		p.window = newWindow(b.cfg.Window, now)
+		p.free.Store(true)
+	case Disabled:
+		p.free.Store(true)
+	}
+	return p
 }

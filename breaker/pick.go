@@ -2,10 +2,15 @@ package breaker
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/steady-go/steady"
 )
+
+// ErrNoCandidate is matched by the rejection of a [Group.Pick] that was given
+// nothing to pick from.
+var ErrNoCandidate = errors.New("breaker: no candidate to pick from")
 
 // Pick chooses a member to call and admits the call: at random among those
 // candidates that are not in tried and whose breaker admits a call. Only when
@@ -14,7 +19,8 @@ import (
 //
 // The permit is that of the chosen member; see [Breaker.Allow]. When every
 // candidate refuses, Pick returns the rejection of the one that will probe first,
-// which matches [ErrOpen].
+// which matches [ErrOpen]. Without candidates its rejection matches
+// [ErrNoCandidate].
 //
 //	node, permit, err := group.Pick(ctx, nodes, tried)
 //	if err != nil {
@@ -34,7 +40,8 @@ func (g *Group) Pick(ctx context.Context, candidates, tried []string) (key strin
 	if key, p := g.pickOf(ctx, candidates, again); p != nil {
 		return key, p, nil
 	}
-	return "", nil, g.report.Reject(ctx, "no candidate", 0, g.soonest(candidates))
+	refused := g.soonest(candidates)
+	return "", nil, g.report.Reject(ctx, refused.reason, 0, refused)
 }
 
 // pickOf picks among the candidates for which may holds. It returns no permit if
@@ -80,7 +87,7 @@ func (g *Group) admits(key string) bool {
 	}
 	p := b.phase.Load()
 	switch {
-	case p.state.admitsAll():
+	case p.state.admitsAll(), b.cfg.DryRun:
 		return true
 	case p.state == Open:
 		return p.over(b.now())
@@ -92,18 +99,25 @@ func (g *Group) admits(key string) bool {
 
 // permit admits a call to key, or returns nil.
 func (g *Group) permit(ctx context.Context, key string) *Permit {
-	b := g.hold(key)
+	b, isNew := g.hold(key, false)
 	t, refused := b.admit(ctx)
 	if refused != nil {
 		b.inFlight.Add(-1)
 		return nil
 	}
-	return &Permit{breaker: b, ctx: ctx, ticket: t, member: true}
+	p := newPermit(ctx, b, t, true)
+	if isNew {
+		b.announce()
+	}
+	return p
 }
 
 // soonest returns the rejection of the candidate that will probe first.
 func (g *Group) soonest(candidates []string) *rejection {
-	best := g.noneToPick
+	if len(candidates) == 0 {
+		return g.noneToPick
+	}
+	best := g.allRefused
 	g.mu.RLock()
 	defer g.mu.RUnlock()
 	for _, key := range candidates {
@@ -112,7 +126,7 @@ func (g *Group) soonest(candidates []string) *rejection {
 			continue
 		}
 		r := b.phase.Load().rejection
-		if r != nil && (best == g.noneToPick || r.until != 0 && (best.until == 0 || r.until < best.until)) {
+		if r != nil && (best == g.allRefused || r.until != 0 && (best.until == 0 || r.until < best.until)) {
 			best = r
 		}
 	}

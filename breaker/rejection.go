@@ -6,20 +6,23 @@ import "time"
 // so that refusing costs no allocation.
 type rejection struct {
 	breaker *Breaker
+	is      error  // the sentinel that it matches
+	reason  string // in an event
 	text    string
 	until   int64 // when an open breaker will probe
 }
 
-func (b *Breaker) refusal(s State, until int64) *rejection {
-	text := "breaker: " + s.String()
+// refusal makes the rejection of a breaker that is in the state called is.
+func (b *Breaker) refusal(reason, is string, until int64) *rejection {
+	text := "breaker: " + is
 	if b.name != "" {
-		text = "breaker: " + b.name + " is " + s.String()
+		text = "breaker: " + b.name + " is " + is
 	}
-	return &rejection{breaker: b, text: text, until: until}
+	return &rejection{breaker: b, is: ErrOpen, reason: reason, text: text, until: until}
 }
 
 func (r *rejection) Error() string        { return r.text }
-func (r *rejection) Is(target error) bool { return target == ErrOpen }
+func (r *rejection) Is(target error) bool { return target == r.is }
 
 func (r *rejection) RejectedBy() (policy, name, key string) {
 	return "breaker", r.breaker.cfg.Name, r.breaker.key
@@ -28,7 +31,7 @@ func (r *rejection) RejectedBy() (policy, name, key string) {
 // RetryAfter is the time until an open breaker probes. A forced one cannot tell,
 // nor can one that is probing.
 func (r *rejection) RetryAfter() (time.Duration, bool) {
-	if d := r.until - r.breaker.now(); d > 0 && r.until != 0 {
+	if d := r.until - r.breaker.now(); d > 0 && d < 2*int64(longest) && r.until != 0 {
 		return time.Duration(d), true
 	}
 	return 0, false

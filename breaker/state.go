@@ -22,5 +22,5 @@ func (s State) String() string {
 	return "unknown"
 }
 
-// admitsAll reports whether no call is refused in s.
+// admitsAll reports whether calls are refused in s at most during a ramp.
 func (s State) admitsAll() bool { return s == Closed || s == ForcedClosed || s == Disabled }

@@ -12,8 +12,9 @@ const steps = 10
 // is an atomic counter, and sliding on puts a new one in its place, so a slow
 // writer can only add to the step that it has read.
 //
-// Its times must come from one monotonic clock. One that goes back by more than
-// the window empties it.
+// Its times must come from one monotonic clock. A writer may be late: what it
+// brings is counted in the present step. Only a clock that goes back by more than
+// anybody is late, which happens between synctest bubbles, empties the window.
 type window struct {
 	width   int64 // nanoseconds of a step
 	present atomic.Pointer[step]
@@ -26,11 +27,16 @@ type step struct {
 	older [steps - 1]*counter // newest first; nil where nothing ended
 }
 
-// A counter holds calls in the upper and failures in the lower 32 bits, so that
-// both are added and read at once.
-type counter struct{ atomic.Uint64 }
+// A counter counts the calls of one step.
+type counter struct {
+	ends atomic.Uint64 // calls in the upper and failures in the lower 32 bits, added at once
+	slow atomic.Int64
+}
 
 const oneCall = 1 << 32
+
+// A tally is what a window holds.
+type tally struct{ calls, failures, slow int64 }
 
 func newWindow(length time.Duration, now int64) *window {
 	w := &window{width: int64(length) / steps}
@@ -39,24 +45,36 @@ func newWindow(length time.Duration, now int64) *window {
 }
 
 // add counts a call that ended now.
-func (w *window) add(now int64, failed bool) {
+func (w *window) add(now int64, failed, slow bool) {
 	n := uint64(oneCall)
 	if failed {
 		n++
 	}
-	w.at(now).count.Add(n)
+	c := w.at(now).count
+	c.ends.Add(n)
+	if slow {
+		c.slow.Add(1)
+	}
 }
 
-// sum returns the calls that the window holds now, and how many of them failed.
-func (w *window) sum(now int64) (calls, failures int64) {
+// sum returns what the window holds now.
+func (w *window) sum(now int64) tally {
 	s := w.at(now)
-	n := s.count.Load()
+	t := s.count.tally()
 	for _, c := range s.older {
 		if c != nil {
-			n += c.Load()
+			older := c.tally()
+			t.calls += older.calls
+			t.failures += older.failures
+			t.slow += older.slow
 		}
 	}
-	return int64(n >> 32), int64(n & (oneCall - 1))
+	return t
+}
+
+func (c *counter) tally() tally {
+	n := c.ends.Load()
+	return tally{calls: int64(n / oneCall), failures: int64(n % oneCall), slow: c.slow.Load()}
 }
 
 // at returns the step that holds now, sliding on if need be.
@@ -68,6 +86,10 @@ func (w *window) at(now int64) *step {
 	return w.slide(now)
 }
 
+// lateBy is by how much a clock may seem to go back because it was read some time
+// ago. Bubbles are decades apart.
+const lateBy = time.Hour
+
 func (w *window) slide(now int64) *step {
 	for {
 		s := w.present.Load()
@@ -75,7 +97,7 @@ func (w *window) slide(now int64) *step {
 		switch {
 		case ahead >= 0 && ahead < w.width:
 			return s // another goroutine was faster
-		case ahead < 0 && ahead > -steps*w.width:
+		case ahead < 0 && ahead > -int64(lateBy):
 			return s // the clock was read before another goroutine slid on
 		}
 		next := &step{start: now, count: new(counter)}

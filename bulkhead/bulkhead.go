@@ -48,6 +48,11 @@ type Config struct {
 	// leaves the bound to the callers' contexts.
 	MaxWait time.Duration
 
+	// DryRun admits every call at once, and reports what would have been refused as
+	// [steady.KindDryRun]: a call that finds Limit and Queue together in flight. Such
+	// a call holds no permit. To try out a configuration on live traffic.
+	DryRun bool
+
 	// Hook hears of every call and rejection. nil means nobody.
 	Hook steady.Hook
 }
@@ -60,7 +65,7 @@ var (
 	// ErrMaxWait is matched by the rejection of a call that got no permit within
 	// MaxWait, or that by the pace of the queue could expect none before its
 	// deadline.
-	ErrMaxWait = errors.New("bulkhead: waited too long")
+	ErrMaxWait = errors.New("bulkhead: no permit in time")
 )
 
 // A Bulkhead bounds the calls in flight. It is a [steady.Policy], made by [New],
@@ -68,25 +73,22 @@ var (
 // Do and Acquire block while they wait for their turn.
 type Bulkhead struct {
 	report  report.Reporter
-	places  uint64        // of the queue
+	places  int           // of the queue
 	maxWait time.Duration // 0: no bound
+	dryRun  bool
 	full    *rejection
 	late    *rejection
 
-	// load is the calls in flight plus waiter times the calls in the queue. While
-	// nobody waits it changes without mu; a waiter is added or taken only with mu
-	// held. So nobody starts to wait while a permit is free, and no permit is freed
-	// past one who waits.
-	load  atomic.Uint64
-	limit atomic.Uint64
+	mu       sync.Mutex
+	limit    int       // guarded by mu
+	inFlight int       // permits given out; guarded by mu
+	queue    list.List // of *turn, empty while a permit is free; guarded by mu
+	pace     pace      // guarded by mu
 
-	mu    sync.Mutex
-	queue list.List // of *turn; guarded by mu
-	pace  pace      // guarded by mu
+	// refuses says that nothing is free and nobody may wait, so that a refusal need
+	// not take the lock. It is written with mu held, and only when it changes.
+	refuses atomic.Bool
 }
-
-// waiter is one call in the queue, in Bulkhead.load.
-const waiter = 1 << 32
 
 // New returns a bulkhead with all permits free, or an error that names every
 // fault of c.
@@ -100,10 +102,9 @@ func New(c Config) (*Bulkhead, error) {
 	if err := f.Err(); err != nil {
 		return nil, err
 	}
-	b := &Bulkhead{places: uint64(c.Queue), maxWait: max(c.MaxWait, 0)}
+	b := &Bulkhead{limit: c.Limit, places: c.Queue, maxWait: max(c.MaxWait, 0), dryRun: c.DryRun}
 	b.full = &rejection{name: c.Name, what: ErrFull}
 	b.late = &rejection{name: c.Name, what: ErrMaxWait}
-	b.limit.Store(uint64(c.Limit))
 	b.report.Init(c.Hook, "bulkhead", c.Name, "")
 	return b, nil
 }
@@ -117,66 +118,95 @@ func MustNew(c Config) *Bulkhead { return check.Must(New(c)) }
 // refusal is a [steady.Rejection] that matches [ErrFull] or [ErrMaxWait]. When
 // ctx is done before a permit is there, Do returns [steady.ContextErr].
 func (b *Bulkhead) Do(ctx context.Context, call func(context.Context) error) (err error) {
-	wait, err := b.enter(ctx, true)
+	e, err := b.enter(ctx, true)
 	if err != nil {
 		return err
 	}
 	start := b.report.Start()
 	returned := false
 	defer func() {
-		b.release()
-		b.report.Done(ctx, steady.Classifier{}, start, wait, returned, err)
+		b.leave(e)
+		b.report.Done(ctx, steady.Classifier{}, start, e.wait, returned, err)
 	}()
 	err = call(ctx)
 	returned = true
 	return err
 }
 
-// DoNext makes a Bulkhead a step of [steady.Chain]; call Do instead.
-func (b *Bulkhead) DoNext(ctx context.Context, next chain.Next) error { return b.Do(ctx, next.Do) }
+// Link is how [steady.Chain] runs a Bulkhead without allocating; it is of no other use.
+func (b *Bulkhead) Link() chain.Link { return chain.Link{Of: b, Do: b.doNext} }
 
-// enter takes a permit, after some wait if that is allowed, or reports why not.
-func (b *Bulkhead) enter(ctx context.Context, mayWait bool) (wait time.Duration, err error) {
-	if ctx.Err() != nil {
-		return 0, b.report.ContextDone(ctx, 0)
-	}
-	if b.try() {
-		return 0, nil
-	}
-	if !mayWait || b.places == 0 {
-		return 0, b.report.Reject(ctx, "full", 0, b.full)
-	}
-	return b.wait(ctx)
+func (b *Bulkhead) doNext(ctx context.Context, next chain.Next) error { return b.Do(ctx, next.Do) }
+
+// An entry is an admitted call.
+type entry struct {
+	wait    time.Duration
+	surplus bool // admitted by a dry run without a permit
 }
 
-// try takes a permit if one is free. With anybody waiting, load is above every
-// limit.
-func (b *Bulkhead) try() bool {
-	for {
-		n := b.load.Load()
-		if n >= b.limit.Load() {
-			return false
-		}
-		if b.load.CompareAndSwap(n, n+1) {
-			return true
-		}
+// enter takes a permit, after some wait if that is allowed, or reports why not.
+func (b *Bulkhead) enter(ctx context.Context, mayWait bool) (entry, error) {
+	if ctx.Err() != nil {
+		return entry{}, b.report.ContextDone(ctx, 0)
 	}
+	if b.try() {
+		return entry{}, nil
+	}
+	if b.dryRun {
+		b.report.Emit(ctx, steady.Event{Kind: steady.KindDryRun, Reason: "full", Err: b.full})
+		return entry{surplus: true}, nil
+	}
+	if !mayWait || b.places == 0 {
+		return entry{}, b.report.Reject(ctx, "full", 0, b.full)
+	}
+	wait, err := b.wait(ctx)
+	return entry{wait: wait}, err
+}
+
+// leave gives back what enter took.
+func (b *Bulkhead) leave(e entry) {
+	if !e.surplus {
+		b.release()
+	}
+}
+
+// try takes a permit if one is free.
+func (b *Bulkhead) try() bool {
+	if b.refuses.Load() {
+		return false
+	}
+	b.mu.Lock()
+	ok := b.inFlight < b.capacity()
+	if ok {
+		b.inFlight++
+		b.changed()
+	}
+	b.mu.Unlock()
+	return ok
 }
 
 // release gives a permit back, or on to the next in the queue.
 func (b *Bulkhead) release() {
-	for {
-		n := b.load.Load()
-		if n >= waiter {
-			b.mu.Lock()
-			b.load.Add(^uint64(0))
-			b.grant()
-			b.mu.Unlock()
-			return
-		}
-		if b.load.CompareAndSwap(n, n-1) {
-			return
-		}
+	b.mu.Lock()
+	b.inFlight--
+	b.grant()
+	b.mu.Unlock()
+}
+
+// capacity is how many permits there are. A dry run, in which nobody waits, counts
+// the places in the queue among them. It requires mu held.
+func (b *Bulkhead) capacity() int {
+	if b.dryRun {
+		return b.limit + b.places
+	}
+	return b.limit
+}
+
+// changed notes that inFlight or limit has changed. It requires mu held.
+func (b *Bulkhead) changed() {
+	refuses := b.inFlight >= b.capacity() && (b.places == 0 || b.dryRun)
+	if refuses != b.refuses.Load() {
+		b.refuses.Store(refuses)
 	}
 }
 
@@ -192,7 +222,7 @@ func (b *Bulkhead) SetLimit(limit int) error {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.limit.Store(uint64(limit))
+	b.limit = limit
 	b.grant()
 	return nil
 }
@@ -207,13 +237,9 @@ type Stats struct {
 
 // Stats returns the present counts. It is cheap, and safe at any time.
 func (b *Bulkhead) Stats() Stats {
-	n := b.load.Load()
-	return Stats{
-		Limit:      int(b.limit.Load()),
-		InFlight:   int(n % waiter),
-		Waiting:    int(n / waiter),
-		HookPanics: b.report.Panics(),
-	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return Stats{Limit: b.limit, InFlight: b.inFlight, Waiting: b.queue.Len(), HookPanics: b.report.Panics()}
 }
 
 // A rejection is what refused calls get, one for each reason.

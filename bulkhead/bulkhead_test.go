@@ -246,3 +246,22 @@ func TestHookHearsTheWait(t *testing.T) {
 		}, e)
 	})
 }
+
+func TestDryRunRefusesNothingAndReportsWhatItWould(t *testing.T) {
+	var r steadytest.Recorder
+	b := bulkhead.MustNew(bulkhead.Config{Limit: 1, Queue: 1, MaxWait: time.Second, DryRun: true, Hook: &r})
+	permits := []*bulkhead.Permit{acquire(t, b), acquire(t, b)}
+	require.Empty(t, r.Events(), "the second would have been queued")
+	permits = append(permits, acquire(t, b))
+	require.NoError(t, b.Do(t.Context(), ok))
+	would := r.Events(steady.KindDryRun)
+	require.Len(t, would, 2)
+	require.Equal(t, "full", would[0].Reason)
+	require.ErrorIs(t, would[0].Err, bulkhead.ErrFull)
+	require.Equal(t, 2, b.Stats().InFlight, "what would have been refused holds no permit")
+	for _, p := range permits {
+		p.Release()
+	}
+	require.Equal(t, bulkhead.Stats{Limit: 1}, b.Stats())
+	require.Len(t, r.Outcomes(), 4)
+}

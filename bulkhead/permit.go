@@ -15,7 +15,7 @@ type Permit struct {
 	bulkhead *Bulkhead
 	ctx      context.Context
 	start    time.Time
-	wait     time.Duration
+	entry    entry
 	released atomic.Bool
 }
 
@@ -28,11 +28,11 @@ func (b *Bulkhead) Acquire(ctx context.Context) (*Permit, error) { return b.perm
 func (b *Bulkhead) TryAcquire(ctx context.Context) (*Permit, error) { return b.permit(ctx, false) }
 
 func (b *Bulkhead) permit(ctx context.Context, mayWait bool) (*Permit, error) {
-	wait, err := b.enter(ctx, mayWait)
+	e, err := b.enter(ctx, mayWait)
 	if err != nil {
 		return nil, err
 	}
-	return &Permit{bulkhead: b, ctx: ctx, start: b.report.Start(), wait: wait}, nil
+	return &Permit{bulkhead: b, ctx: ctx, start: b.report.Start(), entry: e}, nil
 }
 
 // Release gives the permit back. The hook hears of a successful call: a bulkhead
@@ -41,6 +41,6 @@ func (p *Permit) Release() {
 	if p.released.Swap(true) {
 		return
 	}
-	p.bulkhead.release()
-	p.bulkhead.report.Done(p.ctx, steady.Classifier{}, p.start, p.wait, true, nil)
+	p.bulkhead.leave(p.entry)
+	p.bulkhead.report.Done(p.ctx, steady.Classifier{}, p.start, p.entry.wait, true, nil)
 }

@@ -13,7 +13,8 @@ type turn struct {
 
 // wait takes a place in the queue and waits for a permit.
 func (b *Bulkhead) wait(ctx context.Context) (waited time.Duration, err error) {
-	place, refused := b.join(ctx)
+	deadline, hasDeadline := ctx.Deadline()
+	place, refused := b.join(deadline, hasDeadline)
 	switch {
 	case refused == b.full:
 		return 0, b.report.Reject(ctx, "full", 0, refused)
@@ -39,7 +40,7 @@ func (b *Bulkhead) wait(ctx context.Context) (waited time.Duration, err error) {
 	if b.report.On() {
 		waited = time.Since(start)
 	}
-	got := b.leave(place)
+	got := b.quit(place)
 	switch {
 	case ctx.Err() != nil:
 		if got {
@@ -54,33 +55,25 @@ func (b *Bulkhead) wait(ctx context.Context) (waited time.Duration, err error) {
 
 // join takes a place in the queue. It returns neither place nor rejection when a
 // permit has come free in between, which the caller then has.
-func (b *Bulkhead) join(ctx context.Context) (*list.Element, *rejection) {
+func (b *Bulkhead) join(deadline time.Time, hasDeadline bool) (*list.Element, *rejection) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for {
-		n := b.load.Load()
-		switch {
-		case n < b.limit.Load():
-			if b.load.CompareAndSwap(n, n+1) {
-				return nil, nil
-			}
-			continue
-		case n/waiter >= b.places:
-			return nil, b.full
-		}
-		if expected := b.pace.expect(int(n/waiter) + 1); expected > 0 {
-			if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < expected {
-				return nil, b.late
-			}
-		}
-		if b.load.CompareAndSwap(n, n+waiter) {
-			return b.queue.PushBack(&turn{granted: make(chan struct{})}), nil
-		}
+	if b.inFlight < b.limit {
+		b.inFlight++
+		b.changed()
+		return nil, nil
 	}
+	if b.queue.Len() >= b.places {
+		return nil, b.full
+	}
+	if expected := b.pace.expect(b.queue.Len() + 1); hasDeadline && expected > 0 && time.Until(deadline) < expected {
+		return nil, b.late
+	}
+	return b.queue.PushBack(&turn{granted: make(chan struct{})}), nil
 }
 
-// leave takes place out of the queue and reports whether its permit had come.
-func (b *Bulkhead) leave(place *list.Element) (got bool) {
+// quit takes place out of the queue and reports whether its permit had come.
+func (b *Bulkhead) quit(place *list.Element) (got bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	select {
@@ -92,20 +85,18 @@ func (b *Bulkhead) leave(place *list.Element) (got bool) {
 	if b.queue.Len() == 0 {
 		b.pace = pace{}
 	}
-	b.load.Add(1<<64 - waiter)
 	return false
 }
 
 // grant gives free permits to who waits longest. It requires mu held.
 func (b *Bulkhead) grant() {
-	const fromQueue = 1<<64 - waiter + 1 // one waiter less, one call in flight more
-	for b.queue.Len() > 0 && b.load.Load()%waiter < b.limit.Load() {
-		place := b.queue.Front()
-		b.queue.Remove(place)
-		b.load.Add(fromQueue)
-		close(place.Value.(*turn).granted)
+	for b.inFlight < b.limit && b.queue.Len() > 0 {
+		turn := b.queue.Remove(b.queue.Front()).(*turn)
+		b.inFlight++
+		close(turn.granted)
 		b.pace.note(b.queue.Len())
 	}
+	b.changed()
 }
 
 // A pace is how fast permits are granted while a queue stands. It forgets when the
@@ -136,4 +127,10 @@ func (p *pace) note(queued int) {
 
 // expect returns how long the call at the given place of the queue, counted from
 // 1, will wait, or 0 if that is not known.
-func (p *pace) expect(place int) time.Duration { return p.spacing * time.Duration(place) }
+func (p *pace) expect(place int) time.Duration {
+	if p.spacing == 0 {
+		return 0
+	}
+	next := max(p.spacing-time.Since(p.last), 0)
+	return next + p.spacing*time.Duration(place-1)
+}

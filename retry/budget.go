@@ -2,6 +2,8 @@ package retry
 
 import (
 	"cmp"
+	"fmt"
+	"math"
 	"sync/atomic"
 
 	"github.com/steady-go/steady/internal/check"
@@ -41,9 +43,10 @@ func NewBudget(c BudgetConfig) (*Budget, error) {
 	c.Cost = cmp.Or(c.Cost, 14)
 	c.Refund = cmp.Or(c.Refund, 1)
 	f := check.Config("retry: BudgetConfig")
-	f.Require(c.Tokens >= 1, "Tokens", "be >= 0", c.Tokens)
-	f.Require(c.Cost >= 1 && c.Cost <= c.Tokens, "Cost", "be >= 0 and at most Tokens", c.Cost)
-	f.Require(c.Refund >= 1 && c.Refund <= c.Tokens, "Refund", "be >= 0 and at most Tokens", c.Refund)
+	f.Require(c.Tokens >= 1 && c.Tokens <= math.MaxInt32, "Tokens", "be between 0 and 2147483647", c.Tokens)
+	atMost := fmt.Sprintf("be >= 0 and at most Tokens (%d)", c.Tokens)
+	f.Require(c.Cost >= 1 && c.Cost <= c.Tokens, "Cost", atMost, c.Cost)
+	f.Require(c.Refund >= 1 && c.Refund <= c.Tokens, "Refund", atMost, c.Refund)
 	if err := f.Err(); err != nil {
 		return nil, err
 	}

@@ -13,7 +13,7 @@ var (
 	ErrBudget = errors.New("retry: budget empty")
 
 	// ErrTooLate: another attempt could not start before the caller's deadline, or
-	// a rejection said that it would be refused for longer than MaxRetryAfter.
+	// a rejection said that it would be refused for longer than MaxDelay.
 	ErrTooLate = errors.New("retry: next attempt too late")
 )
 
@@ -23,7 +23,8 @@ var (
 // By errors.Is it also matches why there was no further attempt: [ErrExhausted],
 // [ErrBudget], [ErrTooLate], the error of the caller's context, and the rejection
 // of the last attempt if that was refused. It matches none of these when Err
-// itself is final. It is never a [steady.Rejection], since an attempt was started.
+// itself is final. It is never a [steady.Rejection], since an attempt was started:
+// where that matters ask [steady.AsRejection], not errors.Is.
 type Error struct {
 	Attempts int   // made, those included that a policy further in refused
 	Err      error // of the last attempt that was started
@@ -55,7 +56,10 @@ func (e *Error) Error() string {
 	if e.refused != nil {
 		s += " (" + e.refused.Error() + ")"
 	}
-	return s + ": " + e.Err.Error()
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	return s
 }
 
 // Unwrap returns Err.

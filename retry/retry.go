@@ -16,6 +16,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"time"
 
@@ -54,6 +55,10 @@ type Config struct {
 	// [steady.RetryAfter]), so that a server cannot park its callers for ten years.
 	// Up to it that time is waited in full, and the delay comes on top, so that not
 	// all who were sent away come back at one moment. 0 means 30s.
+	//
+	// A [steady.Rejection] is not waited for that long: one that would last for longer
+	// than MaxDelay, or than the caller's deadline, is final, so that a breaker that
+	// is open still makes calls fail fast.
 	MaxRetryAfter time.Duration
 
 	// Budget bounds the retries of everything that shares it; share one among all
@@ -85,7 +90,7 @@ func (c Config) withDefaults() (Config, error) {
 	f := check.Config("retry: Config")
 	f.Require(c.Attempts >= 1, "Attempts", "be >= 0", c.Attempts)
 	f.Require(c.Delay > 0 || c.Delay == NoDelay, "Delay", "be >= 0, or NoDelay", c.Delay)
-	f.Require(c.MaxDelay >= max(c.Delay, 0), "MaxDelay", "be >= Delay, or 0", c.MaxDelay)
+	f.Require(c.MaxDelay >= max(c.Delay, 0), "MaxDelay", fmt.Sprintf("be >= Delay (%v), or 0", max(c.Delay, 0)), c.MaxDelay)
 	f.Require(c.Multiplier >= 1 && !math.IsInf(c.Multiplier, 1), "Multiplier", "be >= 1 and finite, or 0", c.Multiplier)
 	f.Require(c.MaxRetryAfter > 0, "MaxRetryAfter", "be >= 0", c.MaxRetryAfter)
 	return c, f.Err()
@@ -146,15 +151,26 @@ func (r *Retry) Do(ctx context.Context, call func(context.Context) error) (err e
 	return err
 }
 
-// DoNext makes a Retry a step of [steady.Chain]; call Do instead.
-func (r *Retry) DoNext(ctx context.Context, next chain.Next) error { return r.Do(ctx, next.Do) }
+// Link is how [steady.Chain] runs a Retry without allocating; it is of no other use.
+func (r *Retry) Link() chain.Link { return chain.Link{Of: r, Do: r.doNext} }
+
+func (r *Retry) doNext(ctx context.Context, next chain.Next) error { return r.Do(ctx, next.Do) }
 
 // progress is how far a Do has come.
 type progress struct {
-	attempts int
-	last     error // of the last attempt that was started; rejections are not
-	refused  error // the rejection of the latest attempt, if it was one
-	returned bool
+	attempts  int
+	last      error // of the last attempt that was started; rejections are not
+	refused   error // the rejection of the latest attempt, if it was one
+	succeeded bool
+	returned  bool
+}
+
+// result is what the last attempt that was started returned.
+func (p *progress) result() error {
+	if p.succeeded {
+		return nil
+	}
+	return p.last
 }
 
 func (r *Retry) run(ctx context.Context, call func(context.Context) error, p *progress) error {
@@ -163,6 +179,7 @@ func (r *Retry) run(ctx context.Context, call func(context.Context) error, p *pr
 		p.attempts++
 		err := call(attemptCtx)
 		if err == nil {
+			p.succeeded = true
 			r.budget.succeeded()
 			return nil
 		}
@@ -198,16 +215,16 @@ func (r *Retry) judge(ctx context.Context, p *progress, err error) (delay time.D
 		return 0, ErrExhausted, false
 	}
 	delay = r.delay(ctx, p.attempts, err)
-	wait := delay
 	if refused {
-		// To come back sooner than it says is to be refused again.
-		after, _ := rejection.RetryAfter()
-		if after > r.cfg.MaxRetryAfter {
+		// To come back sooner than it says is to be refused again; to wait for long is
+		// not to fail fast, which is what the rejection is for.
+		after, ok := rejection.RetryAfter()
+		if ok && after > r.cfg.MaxDelay {
 			return 0, ErrTooLate, false
 		}
-		wait = max(wait, after)
+		delay = max(delay, after)
 	}
-	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= wait {
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= delay {
 		return 0, ErrTooLate, false
 	}
 	if !r.budget.take() {
@@ -273,7 +290,8 @@ func (r *Retry) done(ctx context.Context, p *progress, start time.Time, err erro
 	case err != nil && p.last == nil:
 		e.Kind, e.Outcome, e.Reason = steady.KindRejected, steady.Ignored, "refused"
 	default:
-		e.Outcome = r.verdicts.Outcome(ctx, err, e.Duration)
+		// Classify judges what a call returned, not what we make of it.
+		e.Outcome = r.verdicts.Outcome(ctx, p.result(), e.Duration)
 	}
 	r.report.Emit(ctx, e)
 }

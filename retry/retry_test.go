@@ -72,7 +72,7 @@ func TestConfigNamesEveryFaultAtOnce(t *testing.T) {
 	require.EqualError(t, err, strings.Join([]string{
 		"retry: Config.Attempts must be >= 0, got -1",
 		"retry: Config.Delay must be >= 0, or NoDelay, got -2ns",
-		"retry: Config.MaxDelay must be >= Delay, or 0, got -3ns",
+		"retry: Config.MaxDelay must be >= Delay (0s), or 0, got -3ns",
 		"retry: Config.Multiplier must be >= 1 and finite, or 0, got 0.5",
 		"retry: Config.MaxRetryAfter must be >= 0, got -4ns",
 	}, "\n"))
@@ -91,12 +91,12 @@ func TestBudgetConfigNamesEveryFaultAtOnce(t *testing.T) {
 	b, err := retry.NewBudget(retry.BudgetConfig{Tokens: -1, Cost: -1, Refund: -1})
 	require.Nil(t, b)
 	require.EqualError(t, err, strings.Join([]string{
-		"retry: BudgetConfig.Tokens must be >= 0, got -1",
-		"retry: BudgetConfig.Cost must be >= 0 and at most Tokens, got -1",
-		"retry: BudgetConfig.Refund must be >= 0 and at most Tokens, got -1",
+		"retry: BudgetConfig.Tokens must be between 0 and 2147483647, got -1",
+		"retry: BudgetConfig.Cost must be >= 0 and at most Tokens (-1), got -1",
+		"retry: BudgetConfig.Refund must be >= 0 and at most Tokens (-1), got -1",
 	}, "\n"))
 	_, err = retry.NewBudget(retry.BudgetConfig{Tokens: 10})
-	require.ErrorContains(t, err, "Cost must be >= 0 and at most Tokens, got 14")
+	require.ErrorContains(t, err, "Cost must be >= 0 and at most Tokens (10), got 14")
 	require.Panics(t, func() { retry.MustNewBudget(retry.BudgetConfig{Tokens: 10}) })
 }
 
@@ -215,20 +215,47 @@ func TestRejectionsAreRepeatedUnlessTheyLastTooLong(t *testing.T) {
 		ctx := steady.ContextWithSource(t.Context(), constant(0.5))
 		r := retry.MustNew(retry.Config{})
 
-		s := &script{errs: []error{refused{}, refused{after: 4 * time.Second, known: true}}}
+		s := &script{errs: []error{refused{}, refused{after: 2 * time.Second, known: true}}}
 		require.NoError(t, r.Do(ctx, s.call))
-		require.Equal(t, []time.Duration{25 * time.Millisecond, 4050 * time.Millisecond}, s.delays())
+		require.Equal(t, []time.Duration{25 * time.Millisecond, 2050 * time.Millisecond}, s.delays())
 
-		s = &script{errs: []error{refused{after: 31 * time.Second, known: true}}}
-		require.Equal(t, s.errs[0], r.Do(ctx, s.call), "longer than MaxRetryAfter")
+		s = &script{errs: []error{refused{after: 2*time.Second + 1, known: true}}}
+		require.Equal(t, s.errs[0], r.Do(ctx, s.call), "longer than MaxDelay")
 
-		short, cancel := context.WithTimeout(ctx, 3*time.Second)
+		short, cancel := context.WithTimeout(ctx, time.Second)
 		defer cancel()
-		s = &script{errs: []error{refused{after: 3 * time.Second, known: true}}}
+		s = &script{errs: []error{refused{after: time.Second, known: true}}}
 		start := time.Now()
 		require.Equal(t, s.errs[0], r.Do(short, s.call), "beyond the deadline")
 		require.Zero(t, time.Since(start))
 	})
+}
+
+// An error that asks to come back before now must not take the backoff away, nor
+// one that carries a rejection and asks for less than that.
+func TestNoErrorMakesTheDelayShorter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := steady.ContextWithSource(t.Context(), constant(0.5))
+		s := &script{errs: []error{
+			refused{after: -time.Hour, known: true},
+			steady.RetryAfter(refused{after: time.Second, known: true}, time.Millisecond),
+		}}
+		require.NoError(t, retry.MustNew(retry.Config{}).Do(ctx, s.call))
+		require.Equal(t, []time.Duration{25 * time.Millisecond, time.Second}, s.delays())
+	})
+}
+
+func TestClassifyIsAskedAboutTheCallsOwnError(t *testing.T) {
+	var r steadytest.Recorder
+	notFound := errors.New("not found")
+	policy := retry.MustNew(retry.Config{Hook: &r, Classify: func(err error) steady.Outcome {
+		if err == notFound {
+			return steady.Ignored
+		}
+		return steady.Failure
+	}})
+	require.ErrorIs(t, policy.Do(t.Context(), func(context.Context) error { return notFound }), notFound)
+	require.Equal(t, steady.Ignored, r.Outcomes()[0].Outcome)
 }
 
 func TestAnErrorWithAStartedAttemptIsNoRejection(t *testing.T) {

@@ -10,9 +10,11 @@
 package timeout
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/steady-go/steady"
@@ -30,13 +32,43 @@ type Config struct {
 	// of the healthy call is a good start.
 	Limit time.Duration
 
+	// Abandon is for calls that ignore their context. Do then makes the call on a
+	// goroutine of its own and returns when the context has ended, whether the call
+	// has or not: one that has not is abandoned. It runs on, holds what it holds, and
+	// its result is dropped. Prefer calls that obey their context: this mode costs a
+	// goroutine for each.
+	Abandon bool
+
+	// MaxAbandoned is how many abandoned calls may still be running before further
+	// calls are refused, since abandoned calls would otherwise pile up unseen. Calls
+	// that are under way at that moment may still be abandoned: bound those with a
+	// bulkhead. It must be left out without Abandon. 0 means 100.
+	MaxAbandoned int
+
+	// MinRemaining refuses a call whose caller's deadline is nearer than that, since
+	// it could only fail, and its work would be in vain. It must be below Limit. 0
+	// means that every call is started.
+	MinRemaining time.Duration
+
 	// Hook hears of every call. nil means nobody.
 	Hook steady.Hook
 }
 
+const defaultMaxAbandoned = 100
+
 // ErrExceeded is matched by the error of a call that did not end within the Limit,
 // and by the cause (see [context.Cause]) of its context.
 var ErrExceeded = errors.New("timeout: limit exceeded")
+
+var (
+	// ErrNoTime is matched by the rejection of a call whose caller had less than
+	// MinRemaining left.
+	ErrNoTime = errors.New("timeout: too little time left")
+
+	// ErrSaturated is matched by the rejection of a call while MaxAbandoned calls
+	// that were abandoned are still running.
+	ErrSaturated = errors.New("timeout: too many abandoned calls")
+)
 
 // An Error says that a call did not end within the Limit. It matches
 // [ErrExceeded], [context.DeadlineExceeded], and what Err matches.
@@ -63,30 +95,53 @@ func (e *Error) Unwrap() []error { return []error{ErrExceeded, e.Err} }
 // Is makes an Error match [context.DeadlineExceeded].
 func (e *Error) Is(target error) bool { return target == context.DeadlineExceeded }
 
+// Timeout reports true, as that of a [net.Error] does.
+func (e *Error) Timeout() bool { return true }
+
 // A Timeout bounds the time of calls. It is a [steady.Policy], made by [New], may
-// be used by several goroutines at once, keeps no state between calls, and needs
-// no closing.
+// be used by several goroutines at once, and needs no closing.
 type Timeout struct {
-	name   string
-	limit  time.Duration
-	cause  *cause
-	report report.Reporter
+	name         string
+	limit        time.Duration
+	minRemaining time.Duration
+	cause        *cause
+	noTime       *rejection
+	saturated    *rejection
+	report       report.Reporter
+
+	abandon        bool
+	maxAbandoned   int64
+	abandoned      atomic.Int64  // those that are still running
+	abandonedSoFar atomic.Uint64 // all
 }
 
 // A cause is the cause of a context whose deadline was set by one Timeout.
 type cause struct{ text string }
 
-func (c *cause) Error() string        { return c.text }
-func (c *cause) Is(target error) bool { return target == ErrExceeded }
+func (c *cause) Error() string { return c.text }
+
+// Is also matches the context's own error, for calls that return the cause in its
+// place.
+func (c *cause) Is(target error) bool {
+	return target == ErrExceeded || target == context.DeadlineExceeded
+}
 
 // New returns a timeout, or an error that names every fault of c.
 func New(c Config) (*Timeout, error) {
 	f := check.Config("timeout: Config")
 	f.Require(c.Limit > 0, "Limit", "be > 0", c.Limit)
+	f.Require(c.MaxAbandoned >= 0, "MaxAbandoned", "be >= 0", c.MaxAbandoned)
+	f.Require(c.MaxAbandoned <= 0 || c.Abandon, "MaxAbandoned", "be 0 without Abandon", c.MaxAbandoned)
+	f.Require(c.MinRemaining >= 0 && (c.MinRemaining == 0 || c.MinRemaining < c.Limit), "MinRemaining", "be >= 0 and below Limit", c.MinRemaining)
 	if err := f.Err(); err != nil {
 		return nil, err
 	}
-	t := &Timeout{name: c.Name, limit: c.Limit}
+	t := &Timeout{
+		name: c.Name, limit: c.Limit, minRemaining: c.MinRemaining,
+		abandon: c.Abandon, maxAbandoned: int64(cmp.Or(c.MaxAbandoned, defaultMaxAbandoned)),
+		noTime:    &rejection{name: c.Name, what: ErrNoTime},
+		saturated: &rejection{name: c.Name, what: ErrSaturated},
+	}
 	t.cause = &cause{(&Error{Name: c.Name, Limit: c.Limit}).Error()}
 	t.report.Init(c.Hook, "timeout", c.Name, "")
 	return t, nil
@@ -96,25 +151,47 @@ func New(c Config) (*Timeout, error) {
 func MustNew(c Config) *Timeout { return check.Must(New(c)) }
 
 // Do runs call with a context that ends after the limit, or with the caller's if
-// that is earlier, and waits for it to return: a call that ignores its context
-// takes as long as it takes.
+// that is earlier, and waits for it to return: unless Abandon is set, a call that
+// ignores its context takes as long as it takes.
 //
 // The call's result stands, a success that comes after the limit too, with one
 // exception: an error after the limit that matches [context.DeadlineExceeded], or
-// [os.ErrDeadlineExceeded] as from a net.Conn, comes back in an [*Error]. When the caller's own deadline has passed, or the
-// caller has cancelled, the error comes back untouched.
+// [os.ErrDeadlineExceeded] as from a net.Conn, comes back in an [*Error]. When the
+// caller's own deadline passed before that, or the caller cancelled, the error
+// comes back untouched.
 //
 // The context given to call is cancelled when call returns. What call returns
 // must not need it any more: read a response's body inside.
-func (t *Timeout) Do(ctx context.Context, call func(context.Context) error) (err error) {
-	if ctx.Err() != nil {
-		return t.report.ContextDone(ctx, 0)
+func (t *Timeout) Do(ctx context.Context, call func(context.Context) error) error {
+	if t.abandon {
+		return t.mayLeave(ctx, call)
+	}
+	return t.stay(ctx, call)
+}
+
+// Link is how [steady.Chain] runs a Timeout without allocating; it is of no other
+// use.
+func (t *Timeout) Link() chain.Link { return chain.Link{Of: t, Do: t.doNext} }
+
+// doNext chooses between the modes itself, so that only a call that may be left
+// allocates a func.
+func (t *Timeout) doNext(ctx context.Context, next chain.Next) error {
+	if t.abandon {
+		return t.mayLeave(ctx, next.Do)
+	}
+	return t.stay(ctx, next.Do)
+}
+
+// stay makes a call and waits for it to return.
+func (t *Timeout) stay(ctx context.Context, call func(context.Context) error) (err error) {
+	limited, err := t.enter(ctx)
+	if err != nil {
+		return err
 	}
 	start := t.report.Start()
-	limited, cancel := context.WithTimeoutCause(ctx, t.limit, t.cause)
 	returned := false
 	defer func() {
-		cancel()
+		limited.end()
 		t.report.Done(ctx, steady.Classifier{}, start, 0, returned, err)
 	}()
 	err = call(limited)
@@ -125,8 +202,19 @@ func (t *Timeout) Do(ctx context.Context, call func(context.Context) error) (err
 	return err
 }
 
-// DoNext makes a Timeout a step of [steady.Chain]; call Do instead.
-func (t *Timeout) DoNext(ctx context.Context, next chain.Next) error { return t.Do(ctx, next.Do) }
+// enter returns the context of a call, or reports why there is none.
+func (t *Timeout) enter(ctx context.Context) (*limited, error) {
+	if ctx.Err() != nil {
+		return nil, t.report.ContextDone(ctx, 0)
+	}
+	now := time.Now()
+	if t.minRemaining > 0 {
+		if deadline, ok := ctx.Deadline(); ok && deadline.Sub(now) < t.minRemaining {
+			return nil, t.report.Reject(ctx, "too little time left", 0, t.noTime)
+		}
+	}
+	return &limited{caller: ctx, deadline: now.Add(t.limit), cause: t.cause}, nil
+}
 
 func isDeadline(err error) bool {
 	return err != nil && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded))
@@ -148,10 +236,39 @@ func (t *Timeout) exceeded(caller, limited context.Context) bool {
 	}
 }
 
-// Stats is what a [Timeout] has counted.
+// Stats is what a [Timeout] holds at one moment.
 type Stats struct {
-	HookPanics uint64 // panics of the hook so far
+	Abandoned      int    // calls that were abandoned and are still running
+	AbandonedSoFar uint64 // calls that were abandoned, running or not
+	HookPanics     uint64 // panics of the hook so far
 }
 
-// Stats returns the present counts.
-func (t *Timeout) Stats() Stats { return Stats{HookPanics: t.report.Panics()} }
+// Stats returns the present counts. It is cheap, and safe at any time.
+func (t *Timeout) Stats() Stats {
+	return Stats{
+		Abandoned:      int(t.abandoned.Load()),
+		AbandonedSoFar: t.abandonedSoFar.Load(),
+		HookPanics:     t.report.Panics(),
+	}
+}
+
+// A rejection is what refused calls get, one for each reason.
+type rejection struct {
+	name string
+	what error // ErrNoTime or ErrSaturated
+}
+
+func (r *rejection) Error() string {
+	if r.name == "" {
+		return r.what.Error()
+	}
+	return r.what.Error() + " (" + r.name + ")"
+}
+
+func (r *rejection) Is(target error) bool { return target == r.what }
+
+func (r *rejection) RejectedBy() (policy, name, key string) { return "timeout", r.name, "" }
+
+// RetryAfter reports false: another caller may have more time, and an abandoned
+// call may end at any moment.
+func (r *rejection) RetryAfter() (time.Duration, bool) { return 0, false }

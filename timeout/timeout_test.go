@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"testing"
 	"testing/synctest"
@@ -71,6 +73,38 @@ func TestErrorKeepsWhatTheCallSaid(t *testing.T) {
 		err = p.Do(t.Context(), func(ctx context.Context) error { _ = waits(ctx); return errBoom })
 		require.Equal(t, errBoom, err, "an error that does not come of the deadline is untouched")
 	})
+}
+
+// net/http returns the cause of a request's context in place of its error.
+func TestACallThatReturnsTheCauseIsATimeoutToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := timeout.MustNew(timeout.Config{Limit: time.Second})
+		err := p.Do(t.Context(), func(ctx context.Context) error { <-ctx.Done(); return context.Cause(ctx) })
+		var e *timeout.Error
+		require.ErrorAs(t, err, &e)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.True(t, os.IsTimeout(err))
+	})
+}
+
+func TestAnHTTPRequestThatHangsIsATimeout(t *testing.T) {
+	release := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
+	defer server.Close()
+	defer close(release)
+	p := timeout.MustNew(timeout.Config{Limit: 20 * time.Millisecond})
+	err := p.Do(t.Context(), func(ctx context.Context) error {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL, nil)
+		require.NoError(t, err)
+		resp, err := server.Client().Do(req)
+		if err == nil {
+			resp.Body.Close()
+		}
+		return err
+	})
+	var e *timeout.Error
+	require.ErrorAs(t, err, &e)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
 }
 
 func TestALateSuccessStands(t *testing.T) {

@@ -5,7 +5,9 @@
 // on every call, a chain of four would allocate three. Instead it hands on a
 // [Next] by value, and each policy turns that into a func where it needs one:
 //
-//	func (p *Policy) DoNext(ctx context.Context, next chain.Next) error {
+//	func (p *Policy) Link() chain.Link { return chain.Link{Of: p, Do: p.doNext} }
+//
+//	func (p *Policy) doNext(ctx context.Context, next chain.Next) error {
 //		return p.Do(ctx, next.Do)
 //	}
 //
@@ -15,28 +17,32 @@ package chain
 
 import "context"
 
-// A Step is a policy that takes the rest of the chain by value. DoNext must
-// behave as Do with next.Do.
-type Step interface {
-	DoNext(ctx context.Context, next Next) error
+// A Link is a policy that takes the rest of the chain by value.
+type Link struct {
+	// Of is the policy. It tells a policy from a type that embeds one and has a Do of
+	// its own, to which Link is promoted all the same.
+	Of any
+
+	// Do must behave as the policy's Do with next.Do.
+	Do func(ctx context.Context, next Next) error
 }
 
 // Next is the rest of a chain: the policies still to go through and the call
 // behind them. It is immutable.
 type Next struct {
-	steps []Step
+	links []Link
 	call  func(context.Context) error
 }
 
-// New returns a chain of steps, outermost first, around call.
-func New(steps []Step, call func(context.Context) error) Next {
-	return Next{steps, call}
+// New returns a chain of links, outermost first, around call.
+func New(links []Link, call func(context.Context) error) Next {
+	return Next{links, call}
 }
 
 // Do runs the rest of the chain.
 func (n Next) Do(ctx context.Context) error {
-	if len(n.steps) == 0 {
+	if len(n.links) == 0 {
 		return n.call(ctx)
 	}
-	return n.steps[0].DoNext(ctx, Next{n.steps[1:], n.call})
+	return n.links[0].Do(ctx, Next{n.links[1:], n.call})
 }
