@@ -3,7 +3,7 @@
 #
 #   make test    all tests, under the race detector where there is a C compiler
 #   make lint    gofmt, go vet, go mod tidy, staticcheck
-#   make bench   all benchmarks, with allocations
+#   make bench   what each policy costs, as ratios to a floor measured in the same run
 
 MODULES := $(patsubst %/go.mod,%,$(shell find . -name go.mod -not -path './tools/*' | sort))
 RACE    := $(if $(shell command -v $(firstword $(shell go env CC))),-race)
@@ -27,3 +27,4 @@ lint:
 
 bench:
 	@set -e; for m in $(MODULES); do echo "== go test -bench in $$m"; (cd $$m && go test -run '^$$' -bench . -benchmem ./...); done
+	cd bench && go run ./cost
