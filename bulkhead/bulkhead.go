@@ -20,6 +20,7 @@ import (
 	"github.com/steady-go/steady"
 	"github.com/steady-go/steady/internal/chain"
 	"github.com/steady-go/steady/internal/check"
+	"github.com/steady-go/steady/internal/refusal"
 	"github.com/steady-go/steady/internal/report"
 )
 
@@ -76,8 +77,8 @@ type Bulkhead struct {
 	places  int           // of the queue
 	maxWait time.Duration // 0: no bound
 	dryRun  bool
-	full    *rejection
-	late    *rejection
+	full    *refusal.Refusal
+	late    *refusal.Refusal
 
 	mu       sync.Mutex
 	limit    int       // guarded by mu
@@ -103,8 +104,8 @@ func New(c Config) (*Bulkhead, error) {
 		return nil, err
 	}
 	b := &Bulkhead{limit: c.Limit, places: c.Queue, maxWait: max(c.MaxWait, 0), dryRun: c.DryRun}
-	b.full = &rejection{name: c.Name, what: ErrFull}
-	b.late = &rejection{name: c.Name, what: ErrMaxWait}
+	b.full = refusal.New("bulkhead", c.Name, ErrFull)
+	b.late = refusal.New("bulkhead", c.Name, ErrMaxWait)
 	b.report.Init(c.Hook, "bulkhead", c.Name, "")
 	return b, nil
 }
@@ -241,23 +242,3 @@ func (b *Bulkhead) Stats() Stats {
 	defer b.mu.Unlock()
 	return Stats{Limit: b.limit, InFlight: b.inFlight, Waiting: b.queue.Len(), HookPanics: b.report.Panics()}
 }
-
-// A rejection is what refused calls get, one for each reason.
-type rejection struct {
-	name string
-	what error // ErrFull or ErrMaxWait
-}
-
-func (r *rejection) Error() string {
-	if r.name == "" {
-		return r.what.Error()
-	}
-	return r.what.Error() + " (" + r.name + ")"
-}
-
-func (r *rejection) Is(target error) bool { return target == r.what }
-
-func (r *rejection) RejectedBy() (policy, name, key string) { return "bulkhead", r.name, "" }
-
-// RetryAfter reports false: a permit may come free at any moment.
-func (r *rejection) RetryAfter() (time.Duration, bool) { return 0, false }

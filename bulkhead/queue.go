@@ -4,6 +4,8 @@ import (
 	"container/list"
 	"context"
 	"time"
+
+	"github.com/steady-go/steady/internal/refusal"
 )
 
 // A turn is a place in the queue.
@@ -55,7 +57,7 @@ func (b *Bulkhead) wait(ctx context.Context) (waited time.Duration, err error) {
 
 // join takes a place in the queue. It returns neither place nor rejection when a
 // permit has come free in between, which the caller then has.
-func (b *Bulkhead) join(deadline time.Time, hasDeadline bool) (*list.Element, *rejection) {
+func (b *Bulkhead) join(deadline time.Time, hasDeadline bool) (*list.Element, *refusal.Refusal) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.inFlight < b.limit {

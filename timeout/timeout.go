@@ -20,6 +20,7 @@ import (
 	"github.com/steady-go/steady"
 	"github.com/steady-go/steady/internal/chain"
 	"github.com/steady-go/steady/internal/check"
+	"github.com/steady-go/steady/internal/refusal"
 	"github.com/steady-go/steady/internal/report"
 )
 
@@ -105,8 +106,8 @@ type Timeout struct {
 	limit        time.Duration
 	minRemaining time.Duration
 	cause        *cause
-	noTime       *rejection
-	saturated    *rejection
+	noTime       *refusal.Refusal
+	saturated    *refusal.Refusal
 	report       report.Reporter
 
 	abandon        bool
@@ -139,8 +140,8 @@ func New(c Config) (*Timeout, error) {
 	t := &Timeout{
 		name: c.Name, limit: c.Limit, minRemaining: c.MinRemaining,
 		abandon: c.Abandon, maxAbandoned: int64(cmp.Or(c.MaxAbandoned, defaultMaxAbandoned)),
-		noTime:    &rejection{name: c.Name, what: ErrNoTime},
-		saturated: &rejection{name: c.Name, what: ErrSaturated},
+		noTime:    refusal.New("timeout", c.Name, ErrNoTime),
+		saturated: refusal.New("timeout", c.Name, ErrSaturated),
 	}
 	t.cause = &cause{(&Error{Name: c.Name, Limit: c.Limit}).Error()}
 	t.report.Init(c.Hook, "timeout", c.Name, "")
@@ -251,24 +252,3 @@ func (t *Timeout) Stats() Stats {
 		HookPanics:     t.report.Panics(),
 	}
 }
-
-// A rejection is what refused calls get, one for each reason.
-type rejection struct {
-	name string
-	what error // ErrNoTime or ErrSaturated
-}
-
-func (r *rejection) Error() string {
-	if r.name == "" {
-		return r.what.Error()
-	}
-	return r.what.Error() + " (" + r.name + ")"
-}
-
-func (r *rejection) Is(target error) bool { return target == r.what }
-
-func (r *rejection) RejectedBy() (policy, name, key string) { return "timeout", r.name, "" }
-
-// RetryAfter reports false: another caller may have more time, and an abandoned
-// call may end at any moment.
-func (r *rejection) RetryAfter() (time.Duration, bool) { return 0, false }
