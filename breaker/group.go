@@ -47,8 +47,9 @@ type Peers struct {
 	MinSuccess float64
 
 	// MaxOpenShare is the share of the members that had calls in the Window that
-	// may be open or half-open at once. One may always be. Above 0 and at most 1. 0
-	// means 0.3.
+	// may be open, forced open or half-open at once. One may always be. When a further
+	// one would open, that which has been open for longest probes early, so that it
+	// makes room if it is well again. Above 0 and at most 1. 0 means 0.3.
 	MaxOpenShare float64
 }
 

