@@ -3,8 +3,9 @@ package breaker
 // A State is what a breaker does with calls.
 type State uint8
 
+// The states. Closed is the zero value.
 const (
-	Closed       State = iota // admits every call and counts how they end
+	Closed       State = iota // admits every call, after the Ramp, and counts how they end
 	Open                      // refuses every call until its time is over
 	HalfOpen                  // admits a few probes and decides by them
 	ForcedOpen                // refuses every call until Reset
