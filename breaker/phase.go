@@ -320,7 +320,7 @@ func (b *Breaker) phaseOf(s State, now int64) *phase {
 		p.rejection = b.refusal(s.String(), s.String(), 0)
 	case ForcedClosed:
 		p.window = newWindow(b.cfg.Window, now)
-		p.free.Store(true)
+		p.free.Store(b.cfg.SlowAfter == 0) // else the start of each call is to be read
 	case Disabled:
 		p.free.Store(true)
 	}

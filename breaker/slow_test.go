@@ -73,6 +73,33 @@ func TestOverdueCallsCountOnce(t *testing.T) {
 	})
 }
 
+func TestCallsThatHangAreSeenThoughNoneStartsAfterThem(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := breaker.MustNew(breaker.Config{SlowAfter: time.Second, MinCalls: 3})
+		var hung []*breaker.Permit
+		for range 3 {
+			p, err := b.Allow(t.Context())
+			require.NoError(t, err)
+			hung = append(hung, p)
+		}
+		time.Sleep(time.Second + time.Second/8 - 1)
+		require.Zero(t, b.Stats().Overdue)
+		time.Sleep(1)
+		require.Equal(t, int64(3), b.Stats().Overdue)
+		hung[0].Done(nil)
+		require.Equal(t, breaker.Open, b.State(), "one was slow and two hang")
+	})
+}
+
+func TestForcedClosedCountsSlowCallsThoughNobodyListens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := breaker.MustNew(breaker.Config{SlowAfter: time.Second})
+		b.ForceClosed()
+		takes(t, b, 1, time.Second)
+		require.Equal(t, int64(1), b.Stats().Slow)
+	})
+}
+
 func TestASlowProbeCountsAsFailed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := tripped(t, breaker.Config{SlowAfter: time.Second})

@@ -61,7 +61,11 @@ func (u *underWay) begin(now int64) (running *atomic.Int64, first bool) {
 
 // overdue returns how many calls have been under way for SlowAfter.
 func (u *underWay) overdue(now int64) (n int64) {
-	for _, a := range u.present.Load().older {
+	c := u.present.Load()
+	if c.start+u.width <= now-u.after { // nobody has started since
+		n = c.running.Load()
+	}
+	for _, a := range c.older {
 		if a.end <= now-u.after {
 			n += a.running.Load()
 		}
