@@ -68,8 +68,10 @@ func (t *Timeout) run(ctx context.Context, d *detached, limited *limited, start 
 			}
 			d.err = d.panicked
 		}
+		// Before the context ends: the caller must not take that for the limit.
+		left := d.parted.Swap(true)
 		limited.end()
-		if !d.parted.Swap(true) {
+		if !left {
 			close(d.ended)
 			return
 		}
