@@ -3,6 +3,7 @@ package steady_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"strings"
 	"testing"
@@ -55,10 +56,26 @@ func TestHooksPass(t *testing.T) {
 
 func TestKindNames(t *testing.T) {
 	var names []string
-	for _, k := range []steady.Kind{0, steady.KindDone, steady.KindRejected, steady.KindState, steady.KindRetry} {
+	for k := range steady.KindDryRun + 2 {
 		names = append(names, k.String())
 	}
-	require.Equal(t, []string{"unknown", "done", "rejected", "state", "retry"}, names)
+	require.Equal(t, []string{"unknown", "done", "rejected", "state", "retry", "abandoned", "late", "dry-run", "unknown"}, names)
+}
+
+func TestPanicErrorTellsWhatThePanicWas(t *testing.T) {
+	err := error(&steady.PanicError{Value: errBoom})
+	require.EqualError(t, err, "steady: the call panicked: boom")
+	require.ErrorIs(t, err, errBoom)
+	require.ErrorIs(t, err, steady.ErrNoReturn)
+	require.NotErrorIs(t, err, context.Canceled)
+
+	err = &steady.PanicError{Value: "no error"}
+	require.EqualError(t, err, "steady: the call panicked: no error")
+	require.NoError(t, errors.Unwrap(err))
+
+	err = &steady.PanicError{}
+	require.EqualError(t, err, "steady: the call ended its goroutine")
+	require.ErrorIs(t, err, steady.ErrNoReturn)
 }
 
 func TestLogHookWritesWhatHappened(t *testing.T) {

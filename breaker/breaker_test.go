@@ -325,3 +325,43 @@ func TestPermitsOfAHalfOpenBreakerAreBounded(t *testing.T) {
 		require.Equal(t, breaker.Closed, b.State())
 	})
 }
+
+func TestAllowRefusesLikeDo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := tripped(t, breaker.Config{})
+		p, err := b.Allow(t.Context())
+		require.Nil(t, p)
+		require.Equal(t, b.Do(t.Context(), ok), err)
+		require.ErrorIs(t, err, breaker.ErrOpen)
+	})
+}
+
+func TestForcingTheSameStateAgainChangesNothing(t *testing.T) {
+	var r steadytest.Recorder
+	b := breaker.MustNew(breaker.Config{Hook: &r})
+	b.ForceClosed()
+	do(t, b, 1, nil)
+	b.ForceClosed()
+	require.Equal(t, int64(1), b.Stats().Calls)
+	require.Len(t, r.Events(steady.KindState), 2)
+	b.Reset()
+	do(t, b, 1, nil)
+	b.Reset()
+	require.Zero(t, b.Stats().Calls, "but a reset is a new start each time")
+	require.Equal(t, uint64(3), b.Stats().Seq)
+}
+
+func TestWithoutAFailureRatioHalfOfTheProbesDecide(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, test := range []struct {
+			failures int
+			want     breaker.State
+		}{{1, breaker.HalfOpen}, {2, breaker.Open}} {
+			b := tripped(t, breaker.Config{FailureRatio: breaker.Off, Probes: 4})
+			time.Sleep(b.Stats().RetryAfter)
+			do(t, b, 2, nil)
+			do(t, b, test.failures, errBoom)
+			require.Equal(t, test.want, b.State(), "%d of 4 failed", test.failures)
+		}
+	})
+}

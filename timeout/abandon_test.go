@@ -276,3 +276,29 @@ func TestTheContextIsWhatTheStandardLibrarysIs(t *testing.T) {
 		}
 	})
 }
+
+func TestAbandonInAChain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		chain := steady.Chain(timeout.MustNew(timeout.Config{Limit: time.Second, Abandon: true}))
+		start := time.Now()
+		require.ErrorIs(t, chain.Do(t.Context(), sleeps(time.Minute, nil)), timeout.ErrExceeded)
+		require.Less(t, time.Since(start), 2*time.Second)
+		time.Sleep(time.Minute)
+	})
+}
+
+func TestTheCallersDeadlineShowsWhenItIsEarlier(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := timeout.MustNew(timeout.Config{Limit: time.Minute})
+		for left, want := range map[time.Duration]time.Duration{time.Second: time.Second, time.Hour: time.Minute} {
+			caller, cancel := context.WithTimeout(t.Context(), left)
+			defer cancel()
+			require.NoError(t, p.Do(caller, func(ctx context.Context) error {
+				deadline, ok := ctx.Deadline()
+				require.True(t, ok)
+				require.Equal(t, want, time.Until(deadline))
+				return nil
+			}))
+		}
+	})
+}
