@@ -71,8 +71,8 @@ type Config struct {
 	HangAfter time.Duration
 
 	// OpenFor is how long the breaker stays open before it probes. Each time that
-	// its probes fail, it stays open twice as long as before, up to MaxOpenFor; a
-	// Window without an opening takes it back to OpenFor. Each time is drawn from
+	// its probes fail, it stays open twice as long as before, up to MaxOpenFor; when it
+	// has been closed for a Window, the next time is OpenFor again. Each time is drawn from
 	// ±20 % around that value, so that the instances of a service do not probe in
 	// step. Between 1ms and 24h. 0 means 5s.
 	OpenFor time.Duration

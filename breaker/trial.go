@@ -13,14 +13,14 @@ import (
 // its lease gives up its place: so one that never returns cannot keep the breaker
 // half-open. If it ends while the trial is still on, it counts after all.
 type trial struct {
-	want  int
+	want  int64
 	lease int64
 
 	mu        sync.Mutex
 	lastID    uint64  // guarded by mu
 	running   []probe // guarded by mu
-	successes int     // guarded by mu
-	failures  int     // guarded by mu
+	successes int64   // guarded by mu
+	failures  int64   // guarded by mu
 }
 
 type probe struct {
@@ -29,7 +29,7 @@ type probe struct {
 }
 
 func newTrial(want int, lease time.Duration) *trial {
-	return &trial{want: want, lease: int64(lease)}
+	return &trial{want: int64(want), lease: int64(lease)}
 }
 
 // begin hands out a lease, or reports false when all places are taken.
@@ -62,7 +62,7 @@ func (t *trial) underWay(now int64) int {
 }
 
 // free requires mu held.
-func (t *trial) free() bool { return len(t.running)+t.successes+t.failures < t.want }
+func (t *trial) free() bool { return int64(len(t.running))+t.successes+t.failures < t.want }
 
 // expire takes the places of the probes whose lease has ended. It requires mu
 // held.
@@ -93,12 +93,11 @@ func (t *trial) end(id uint64, outcome steady.Outcome, ratio float64) verdict {
 	case steady.Failure:
 		t.failures++
 	}
-	total := max(t.want, t.successes+t.failures)
-	worst := total - t.successes // failures if all that is still to come fails
+	worst := t.want - t.successes // failures if all that is still to come fails
 	switch {
-	case float64(t.failures)/float64(total) >= ratio:
+	case share(t.failures, t.want) >= ratio:
 		return failed
-	case float64(worst)/float64(total) < ratio:
+	case share(worst, t.want) < ratio:
 		return passed
 	}
 	return undecided
