@@ -96,23 +96,6 @@ func TestHalfOpenClosesWhenProbesSucceed(t *testing.T) {
 	})
 }
 
-func TestHalfOpenOpensAgainForTwiceAsLong(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := tripped(t, breaker.Config{})
-		for _, want := range []time.Duration{5, 10, 20, 40, 60, 60} {
-			want *= time.Second
-			got := b.Stats().RetryAfter
-			require.InDelta(t, want, got, float64(want)/5, "open time with its jitter")
-			time.Sleep(got - time.Nanosecond)
-			requireRefuses(t, b)
-			time.Sleep(time.Nanosecond)
-			do(t, b, 1, nil)
-			do(t, b, 2, errBoom)
-			require.Equal(t, breaker.Open, b.State(), "two of three failed")
-		}
-	})
-}
-
 func TestOpenTimeStartsOverAfterAHealthyWindow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := tripped(t, breaker.Config{})

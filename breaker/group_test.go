@@ -65,35 +65,6 @@ func TestGroupKeepsKeysApart(t *testing.T) {
 	})
 }
 
-func TestGroupIsBoundedAndKeepsWhatIsInUse(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		g := breaker.MustNewGroup(breaker.GroupConfig{Config: breaker.Config{ConsecutiveFailures: 3, OpenFor: time.Hour}, MaxKeys: 4})
-		doKey(t, g, "open", 3, errBoom)
-		doKey(t, g, "idle", 1, nil)
-		hanging := make(chan struct{})
-		go func() {
-			_ = g.Do(t.Context(), "hanging", func(context.Context) error { <-hanging; return errBoom })
-		}()
-		time.Sleep(time.Minute)
-		doKey(t, g, "busy", 1, nil)
-
-		doKey(t, g, "new", 1, nil)
-		members := g.Stats().Members
-		require.Len(t, members, 4)
-		require.NotContains(t, members, "idle", "only the idle one makes room")
-
-		for i := range 1000 {
-			doKey(t, g, fmt.Sprintf("made-up-%d", i), 1, errBoom)
-		}
-		require.Len(t, g.Stats().Members, 4)
-		require.Equal(t, uint64(1000), g.Stats().Unguarded)
-		require.Equal(t, breaker.Open, g.Stats().Members["open"].State)
-		close(hanging)
-		synctest.Wait()
-		require.Equal(t, int64(1), g.Stats().Members["hanging"].Failures)
-	})
-}
-
 // A node that is gone, or a made-up key, was open when it was called last. It must
 // not stay for ever, nor hold a place among the open ones.
 func TestGroupForgetsWhatNobodyCallsAnyMore(t *testing.T) {
