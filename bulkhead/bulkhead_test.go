@@ -78,15 +78,6 @@ func TestRefusesWhatIsBeyondTheLimit(t *testing.T) {
 	require.Equal(t, bulkhead.Stats{Limit: 2}, b.Stats())
 }
 
-func TestReleasingTwiceFreesOnePermit(t *testing.T) {
-	b := bulkhead.MustNew(bulkhead.Config{Limit: 2})
-	first := acquire(t, b)
-	acquire(t, b)
-	first.Release()
-	first.Release()
-	require.Equal(t, 1, b.Stats().InFlight)
-}
-
 func TestTheQueueIsServedInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := bulkhead.MustNew(bulkhead.Config{Limit: 1, Queue: 5, MaxWait: time.Minute})
@@ -181,28 +172,6 @@ func TestRefusesAtOnceWhoHasNoTimeToWait(t *testing.T) {
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		require.Equal(t, time.Millisecond, waited)
 		p.Release()
-	})
-}
-
-func TestWhoGivesUpLeavesNoTrace(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := bulkhead.MustNew(bulkhead.Config{Limit: 1, Queue: 3, MaxWait: time.Minute})
-		first := acquire(t, b)
-		ctx, cancel := context.WithCancel(t.Context())
-		for range 2 {
-			go func() { _ = b.Do(ctx, func(context.Context) error { t.Error("started"); return nil }) }()
-		}
-		synctest.Wait()
-		served := false
-		go func() { _ = b.Do(t.Context(), func(context.Context) error { served = true; return nil }) }()
-		synctest.Wait()
-		cancel()
-		synctest.Wait()
-		require.Equal(t, 1, b.Stats().Waiting)
-		first.Release()
-		synctest.Wait()
-		require.True(t, served)
-		require.Equal(t, bulkhead.Stats{Limit: 1}, b.Stats())
 	})
 }
 
