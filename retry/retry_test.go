@@ -155,23 +155,6 @@ func TestDelaysAreDrawnBelowADoublingBound(t *testing.T) {
 	})
 }
 
-func TestRetryAfterIsAFloorUnderACap(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		for asked, want := range map[time.Duration]time.Duration{
-			0:                            25 * time.Millisecond,
-			time.Second:                  time.Second + 25*time.Millisecond,
-			10 * 365 * 24 * 3600e9:       30*time.Second + 25*time.Millisecond,
-			math.MaxInt64:                30*time.Second + 25*time.Millisecond,
-			-time.Second:                 25 * time.Millisecond,
-			time.Duration(math.MinInt64): 25 * time.Millisecond,
-		} {
-			s := &script{errs: []error{steady.RetryAfter(errBoom, asked)}}
-			require.NoError(t, retry.MustNew(retry.Config{}).Do(steady.ContextWithSource(t.Context(), constant(0.5)), s.call))
-			require.Equal(t, []time.Duration{want}, s.delays(), "asked for %v", asked)
-		}
-	})
-}
-
 func TestFinalErrorsAreNotRepeated(t *testing.T) {
 	notFound := errors.New("not found")
 	r := retry.MustNew(retry.Config{Classify: func(err error) steady.Outcome {
@@ -194,20 +177,6 @@ func TestFinalErrorsAreNotRepeated(t *testing.T) {
 			require.NotErrorIs(t, err, retry.ErrExhausted)
 		})
 	}
-}
-
-func TestNestedRetriesDoNotMultiplyUnlessAsked(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		calls := func(nested bool) int {
-			c := retry.Config{Nested: nested}
-			s := fails(100)
-			layers := steady.Chain(retry.MustNew(c), retry.MustNew(c), retry.MustNew(c))
-			require.ErrorIs(t, layers.Do(t.Context(), s.call), errBoom)
-			return len(s.starts)
-		}
-		require.Equal(t, 3, calls(false))
-		require.Equal(t, 27, calls(true))
-	})
 }
 
 func TestRejectionsAreRepeatedUnlessTheyLastTooLong(t *testing.T) {
@@ -275,20 +244,6 @@ func TestAnErrorWithAStartedAttemptIsNoRejection(t *testing.T) {
 		s = &script{errs: []error{refused{}, refused{}, refused{}}}
 		err = r.Do(t.Context(), s.call)
 		require.Equal(t, refused{}, err, "none was started: the rejection itself")
-	})
-}
-
-func TestNeverSleepsPastTheDeadline(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithTimeout(steady.ContextWithSource(t.Context(), constant(0.5)), 25*time.Millisecond)
-		defer cancel()
-		s := fails(9)
-		start := time.Now()
-		err := retry.MustNew(retry.Config{}).Do(ctx, s.call)
-		require.Zero(t, time.Since(start), "at once")
-		require.ErrorIs(t, err, retry.ErrTooLate)
-		require.ErrorIs(t, err, errBoom, "the real error")
-		require.NotErrorIs(t, err, context.DeadlineExceeded, "no deadline has passed")
 	})
 }
 
