@@ -103,49 +103,6 @@ func TestACallerWhoCancelsLeavesTheCallToo(t *testing.T) {
 	})
 }
 
-func TestAbandonedCallsDoNotPileUp(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := timeout.MustNew(timeout.Config{Name: "db", Limit: time.Second, Abandon: true, MaxAbandoned: 3})
-		for range 3 {
-			require.ErrorIs(t, p.Do(t.Context(), sleeps(time.Minute, nil)), timeout.ErrExceeded)
-		}
-		err := p.Do(t.Context(), func(context.Context) error { t.Error("started"); return nil })
-		require.ErrorIs(t, err, timeout.ErrSaturated)
-		require.EqualError(t, err, "timeout: too many abandoned calls (db)")
-		r, rejected := steady.AsRejection(err)
-		require.True(t, rejected)
-		policy, name, key := r.RejectedBy()
-		require.Equal(t, []string{"timeout", "db", ""}, []string{policy, name, key})
-		_, known := r.RetryAfter()
-		require.False(t, known)
-		time.Sleep(time.Minute)
-		require.NoError(t, p.Do(t.Context(), sleeps(0, nil)))
-	})
-}
-
-// A panic on a goroutine of its own would end the process. While the caller waits
-// it goes on in the caller; after that it is an event.
-func TestAPanicOfAnAbandonedCallIsAnEvent(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var r steadytest.Recorder
-		p := timeout.MustNew(timeout.Config{Limit: time.Second, Abandon: true, Hook: &r})
-		require.ErrorIs(t, p.Do(t.Context(), func(context.Context) error { time.Sleep(time.Minute); panic(errBoom) }), timeout.ErrExceeded)
-		require.ErrorIs(t, p.Do(t.Context(), func(context.Context) error { time.Sleep(time.Minute); runtime.Goexit(); return nil }), timeout.ErrExceeded)
-		time.Sleep(time.Minute)
-		late := r.Events(steady.KindLate)
-		require.Len(t, late, 2)
-		var panicked *steady.PanicError
-		require.ErrorAs(t, late[0].Err, &panicked)
-		require.Equal(t, errBoom, panicked.Value)
-		require.Contains(t, string(panicked.Stack), "TestAPanicOfAnAbandonedCallIsAnEvent")
-		require.ErrorIs(t, late[0].Err, errBoom)
-		require.ErrorIs(t, late[0].Err, steady.ErrNoReturn)
-		require.EqualError(t, late[0].Err, "steady: the call panicked: boom")
-		require.EqualError(t, late[1].Err, "steady: the call ended its goroutine")
-		require.Zero(t, p.Stats().Abandoned)
-	})
-}
-
 func TestRefusesACallerWithTooLittleTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var r steadytest.Recorder

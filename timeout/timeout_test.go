@@ -107,38 +107,6 @@ func TestAnHTTPRequestThatHangsIsATimeout(t *testing.T) {
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 }
 
-func TestALateSuccessStands(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := timeout.MustNew(timeout.Config{Limit: time.Second})
-		v, err := steady.DoValue(t.Context(), p, func(context.Context) (int, error) {
-			time.Sleep(time.Minute)
-			return 7, nil
-		})
-		require.NoError(t, err)
-		require.Equal(t, 7, v)
-	})
-}
-
-func TestWhatTheCallerEndsIsNotOurTimeout(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := timeout.MustNew(timeout.Config{Limit: time.Second})
-		gone := errors.New("gone")
-
-		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second/2, gone)
-		defer cancel()
-		var cause error
-		err := p.Do(ctx, func(ctx context.Context) error { err := waits(ctx); cause = context.Cause(ctx); return err })
-		require.Equal(t, context.DeadlineExceeded, err, "the caller's deadline")
-		require.Equal(t, gone, cause)
-
-		ctx2, cancel2 := context.WithCancelCause(t.Context())
-		time.AfterFunc(time.Second/2, func() { cancel2(gone) })
-		err = p.Do(ctx2, func(ctx context.Context) error { err := waits(ctx); cause = context.Cause(ctx); return err })
-		require.Equal(t, context.Canceled, err, "the caller's cancellation")
-		require.Equal(t, gone, cause)
-	})
-}
-
 func TestADeadlineMadeByTheServerIsNotOurTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := timeout.MustNew(timeout.Config{Limit: time.Second})
