@@ -50,8 +50,8 @@ type Config struct {
 	// for between 0.9 and 1 Window after its end. Between 1ms and 1h. 0 means 30s.
 	Window time.Duration
 
-	// ConsecutiveFailures is how many failures in a row open the breaker, whatever
-	// the ratio. 0 means that a row of failures does not, except in a Group with
+	// ConsecutiveFailures is how many failures in a row, with no Window between two of
+	// them, open the breaker, whatever the ratio. 0 means that a row of failures does not, except in a Group with
 	// Peers, where it means 5; there, Off turns it off.
 	ConsecutiveFailures int
 
@@ -85,7 +85,7 @@ type Config struct {
 	// close. It opens again when FailureRatio of them (0.5 if that is Off) have
 	// failed, and closes when that can no longer happen. A probe that has not ended
 	// after the time for which the breaker was open, or after HangAfter if that is
-	// longer, gives its place to another. 0 means 3.
+	// longer, counts as failed. 0 means 3.
 	Probes int
 
 	// Ramp is how long the breaker, when its probes have succeeded, takes to admit all

@@ -489,13 +489,14 @@ type model struct {
 	failure, slow ratio          // of cfg, exact
 	made          time.Time
 
-	state   breaker.State
-	seq     uint64
-	began   time.Duration // when the state began
-	ends    []end         // of calls that this state has admitted, with a verdict
-	row     int           // failures since the last success
-	ramping bool          // it was closed by probes
-	cohort  time.Duration // when the first of the calls started that become overdue together
+	state    breaker.State
+	seq      uint64
+	began    time.Duration // when the state began
+	ends     []end         // of calls that this state has admitted, with a verdict
+	row      int           // failures since the last success, with no window between them
+	failedAt time.Duration // when the last of them ended
+	ramping  bool          // it was closed by probes
+	cohort   time.Duration // when the first of the calls started that become overdue together
 
 	base    time.Duration // the open time before the draw
 	openFor time.Duration // and after it
@@ -610,7 +611,10 @@ func (m *model) refuses(r request) (reason string, after time.Duration) {
 		m.enter(breaker.HalfOpen, "open time is over")
 		return m.refuses(r)
 	case breaker.HalfOpen:
-		if m.probes()+len(m.ends) >= m.cfg.Probes {
+		if m.concludes(r.draw) {
+			return m.refuses(r)
+		}
+		if m.probes()+m.late()+len(m.ends) >= m.cfg.Probes {
 			return "half-open", 0
 		}
 	case breaker.ForcedOpen:
@@ -649,6 +653,11 @@ func (m *model) probes() int {
 		return 0
 	}
 	return m.underWay(func(c *call) bool { return m.now() < c.started+m.lease() })
+}
+
+// late counts the probes that outlived their lease.
+func (m *model) late() int {
+	return m.underWay(func(c *call) bool { return m.now() >= c.started+m.lease() })
 }
 
 func (m *model) lease() time.Duration { return max(m.openFor, m.cfg.HangAfter) }
@@ -731,10 +740,13 @@ func (m *model) book(c *call, failed bool) {
 	m.ends = append(m.ends, e)
 	switch m.state {
 	case breaker.HalfOpen:
-		m.bookProbe(c)
+		m.concludes(c.draw)
 	case breaker.Closed:
-		if m.row++; !failed {
+		if !failed || m.now()-m.failedAt >= m.cfg.Window {
 			m.row = 0
+		}
+		if failed {
+			m.row, m.failedAt = m.row+1, m.now()
 		}
 		calls, failures, _ := m.window()
 		switch {
@@ -749,12 +761,13 @@ func (m *model) book(c *call, failed bool) {
 	}
 }
 
-func (m *model) bookProbe(c *call) {
+// concludes ends the trial of a half-open breaker if it has come to a verdict.
+func (m *model) concludes(draw float64) bool {
 	limit := m.failure
 	if limit == (ratio{}) {
 		limit = ratio{1, 2}
 	}
-	failed, passed := int64(0), int64(0)
+	failed, passed := int64(m.late()), int64(0)
 	for _, e := range m.ends {
 		if e.failed || e.slow {
 			failed++
@@ -766,10 +779,13 @@ func (m *model) bookProbe(c *call) {
 	switch {
 	case limit.reached(failed, all):
 		m.base = min(2*m.base, m.cfg.MaxOpenFor)
-		m.open(c.draw, "probes failed")
+		m.open(draw, "probes failed")
 	case !limit.reached(all-passed, all):
 		m.enter(breaker.Closed, "probes succeeded")
+	default:
+		return false
 	}
+	return true
 }
 
 func (m *model) allow(r request) {

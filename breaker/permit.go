@@ -11,7 +11,7 @@ import (
 // A Permit is leave for one call, for callers that cannot wrap it in a func, such
 // as a stream that outlives the func that opens it. End it with Done, Cancel or
 // Do: whichever comes first counts, and the rest does nothing. One that is never
-// ended holds a probe's place until its lease ends, keeps its breaker in its
+// ended counts as a failed probe when its lease ends, keeps its breaker in its
 // [Group], and with SlowAfter counts as a call that hangs until the state changes.
 //
 // Its methods may be called by several goroutines at once.

@@ -26,6 +26,7 @@ type phase struct {
 
 	window   *window      // Closed, ForcedClosed: the calls that ended
 	inARow   atomic.Int64 // Closed: failures since the last success
+	failedAt atomic.Int64 // Closed: when the last of them ended
 	ramp     int64        // Closed: how long to admit a growing share only
 	underWay *underWay    // Closed, with SlowAfter: the calls that did not end yet
 	trial    *trial       // HalfOpen: the probes
@@ -71,10 +72,14 @@ func (b *Breaker) open(ctx context.Context, from *phase, now int64, doublings in
 }
 
 func (b *Breaker) halfOpen(from *phase, now int64) *phase {
+	ratio := b.cfg.FailureRatio
+	if ratio == Off {
+		ratio = 0.5
+	}
 	return &phase{
 		state: HalfOpen, began: now, doublings: from.doublings, length: from.length,
 		rejection: b.refusal("half-open", "half-open", now),
-		trial:     newTrial(b.cfg.Probes, max(from.length, b.cfg.HangAfter)),
+		trial:     newTrial(b.cfg.Probes, max(from.length, b.cfg.HangAfter), ratio),
 	}
 }
 
@@ -108,11 +113,14 @@ func (b *Breaker) decide(ctx context.Context) (ticket, *rejection) {
 			}
 			b.move(ctx, p, b.halfOpen(p, now), "open time is over")
 		case HalfOpen:
-			var ok bool
-			if t.probe, ok = p.trial.begin(now); !ok {
+			var v verdict
+			if t.probe, v = p.trial.begin(now); t.probe != 0 {
+				return t, nil
+			}
+			if v == undecided {
 				return t, p.rejection
 			}
-			return t, nil
+			b.conclude(ctx, p, now, v)
 		case ForcedOpen:
 			return t, p.rejection
 		default:
@@ -206,7 +214,7 @@ func (b *Breaker) book(ctx context.Context, t ticket, now int64, outcome steady.
 // must end, or "". Other ends are not asked about: a good call never opens a
 // breaker.
 func (b *Breaker) verdict(p *phase, now int64, failed bool) string {
-	if n := int64(b.cfg.ConsecutiveFailures); failed && n > 0 && p.inARow.Add(1) >= n {
+	if n := int64(b.cfg.ConsecutiveFailures); failed && n > 0 && b.row(p, now) >= n {
 		return "failures in a row"
 	}
 	if b.cfg.FailureRatio == Off && b.cfg.SlowAfter == 0 {
@@ -220,6 +228,14 @@ func (b *Breaker) verdict(p *phase, now int64, failed bool) string {
 		return "slow ratio"
 	}
 	return ""
+}
+
+// row counts a failure in the row of a closed phase and returns its length.
+func (b *Breaker) row(p *phase, now int64) int64 {
+	if last := p.failedAt.Swap(now); now-last >= int64(b.cfg.Window) {
+		p.inARow.Store(0) // what failed an idle hour ago is no part of this
+	}
+	return p.inARow.Add(1)
 }
 
 // slow reports whether too many of the calls that ended or are overdue were slow.
@@ -261,11 +277,12 @@ func (b *Breaker) bookProbe(ctx context.Context, t ticket, now int64, outcome st
 	if b.group != nil && outcome != steady.Ignored {
 		b.group.book(b, now, outcome == steady.Failure)
 	}
-	ratio := b.cfg.FailureRatio
-	if ratio == Off {
-		ratio = 0.5
-	}
-	switch p.trial.end(t.probe, outcome, ratio) {
+	b.conclude(ctx, p, now, p.trial.end(now, t.probe, outcome))
+}
+
+// conclude does what a trial has come to.
+func (b *Breaker) conclude(ctx context.Context, p *phase, now int64, v verdict) {
+	switch v {
 	case passed:
 		b.move(ctx, p, b.closed(now, p.doublings, b.cfg.Ramp), "probes succeeded")
 	case failed:

@@ -92,7 +92,7 @@ func (g *Group) admits(key string) bool {
 	case p.state == Open:
 		return p.over(b.now())
 	case p.state == HalfOpen:
-		return p.trial.hasPlace(b.now())
+		return p.trial.worthACall(b.now())
 	}
 	return false
 }

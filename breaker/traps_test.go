@@ -80,8 +80,8 @@ func TestTrap01APanicHoldsNoMember(t *testing.T) {
 
 // Breakers that wait for the end of every probe stay half-open for ever when one
 // never returns.
-// Planted: trial.go: expire does nothing → the next call is refused.
-func TestTrap02AProbeThatNeverReturnsGivesUpItsPlace(t *testing.T) {
+// Planted: trial.go: expire does nothing → half-open, want open.
+func TestTrap02ProbesThatNeverReturnOpenItAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := tripped(t, breaker.Config{})
 		lease := b.Stats().RetryAfter
@@ -89,8 +89,29 @@ func TestTrap02AProbeThatNeverReturnsGivesUpItsPlace(t *testing.T) {
 		allow(t, b, 3) // never ended
 		time.Sleep(lease - time.Nanosecond)
 		requireRefuses(t, b)
+		require.Equal(t, breaker.HalfOpen, b.State())
 		time.Sleep(time.Nanosecond)
+		requireRefuses(t, b)
+		require.Equal(t, breaker.Open, b.State(), "they hang, so they failed")
+		time.Sleep(b.Stats().RetryAfter)
 		do(t, b, 2, nil)
+		require.Equal(t, breaker.Closed, b.State())
+	})
+}
+
+// A probe that is only slow must not be taken for one that never returns.
+// Planted: trial.go: end leaves overdue as it is → open, want half-open.
+func TestTrap02AProbeThatEndsLateCountsAfterAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := tripped(t, breaker.Config{})
+		lease := b.Stats().RetryAfter
+		time.Sleep(lease)
+		late := allow(t, b, 1)[0]
+		time.Sleep(lease)
+		late.Done(nil)
+		do(t, b, 1, errBoom)
+		require.Equal(t, breaker.HalfOpen, b.State(), "one succeeded, one failed")
+		do(t, b, 1, nil)
 		require.Equal(t, breaker.Closed, b.State())
 	})
 }
@@ -261,6 +282,22 @@ func TestTrap10WindowsExpireWhenRead(t *testing.T) {
 		require.Zero(t, b.Stats().Calls)
 		do(t, b, 1, errBoom)
 		require.Equal(t, breaker.Closed, b.State())
+	})
+}
+
+// Planted: phase.go: row does not ask when the last failure was → open.
+func TestTrap10ARowOfFailuresExpires(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := breaker.MustNew(breaker.Config{ConsecutiveFailures: 3})
+		do(t, b, 2, errBoom)
+		time.Sleep(30 * time.Second)
+		do(t, b, 1, errBoom)
+		require.Equal(t, breaker.Closed, b.State())
+		time.Sleep(30*time.Second - time.Nanosecond)
+		do(t, b, 1, errBoom)
+		time.Sleep(30*time.Second - time.Nanosecond)
+		do(t, b, 1, errBoom)
+		require.Equal(t, breaker.Open, b.State())
 	})
 }
 

@@ -8,19 +8,21 @@ import (
 	"github.com/steady-go/steady"
 )
 
-// A trial is the probes of one half-open phase. At most want of them are under
-// way or have ended with a verdict at any time, except that a probe that outlives
-// its lease gives up its place: so one that never returns cannot keep the breaker
-// half-open. If it ends while the trial is still on, it counts after all.
+// A trial is the probes of one half-open phase. At most want of them are admitted
+// and not ignored. One that outlives its lease counts as failed: it hangs, and a
+// probe that never returns must not keep the breaker half-open. Should it end while
+// the trial is still on, its end counts in place of that.
 type trial struct {
 	want  int64
 	lease int64
+	ratio float64 // of failed probes that opens the breaker again
 
 	mu        sync.Mutex
-	lastID    uint64  // guarded by mu
-	running   []probe // guarded by mu
-	successes int64   // guarded by mu
-	failures  int64   // guarded by mu
+	lastID    uint64   // guarded by mu
+	running   []probe  // guarded by mu
+	overdue   []uint64 // probes that outlived their lease; guarded by mu
+	successes int64    // guarded by mu
+	failures  int64    // guarded by mu
 }
 
 type probe struct {
@@ -28,48 +30,8 @@ type probe struct {
 	began int64
 }
 
-func newTrial(want int, lease time.Duration) *trial {
-	return &trial{want: int64(want), lease: int64(lease)}
-}
-
-// begin hands out a lease, or reports false when all places are taken.
-func (t *trial) begin(now int64) (id uint64, ok bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.expire(now)
-	if !t.free() {
-		return 0, false
-	}
-	t.lastID++
-	t.running = append(t.running, probe{t.lastID, now})
-	return t.lastID, true
-}
-
-// hasPlace reports whether begin would succeed.
-func (t *trial) hasPlace(now int64) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.expire(now)
-	return t.free()
-}
-
-// underWay returns how many probes hold a lease.
-func (t *trial) underWay(now int64) int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.expire(now)
-	return len(t.running)
-}
-
-// free requires mu held.
-func (t *trial) free() bool { return int64(len(t.running))+t.successes+t.failures < t.want }
-
-// expire takes the places of the probes whose lease has ended. It requires mu
-// held.
-func (t *trial) expire(now int64) {
-	t.running = slices.DeleteFunc(t.running, func(p probe) bool {
-		return now-p.began >= t.lease || now < p.began
-	})
+func newTrial(want int, lease time.Duration, ratio float64) *trial {
+	return &trial{want: int64(want), lease: int64(lease), ratio: ratio}
 }
 
 // A verdict is what a trial has come to.
@@ -81,23 +43,79 @@ const (
 	failed
 )
 
-// end books the end of a probe and returns the verdict: failed as soon as ratio
-// of the probes have, passed as soon as that can no longer happen.
-func (t *trial) end(id uint64, outcome steady.Outcome, ratio float64) verdict {
+// begin hands out a lease. It returns 0 when all places are taken, or when leases
+// that ended have brought about a verdict.
+func (t *trial) begin(now int64) (id uint64, v verdict) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.expire(now)
+	if v := t.verdict(); v != undecided || !t.free() {
+		return 0, v
+	}
+	t.lastID++
+	t.running = append(t.running, probe{t.lastID, now})
+	return t.lastID, undecided
+}
+
+// end books the end of a probe. An ignored one gives its place back and changes no
+// verdict.
+func (t *trial) end(now int64, id uint64, outcome steady.Outcome) verdict {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.running = slices.DeleteFunc(t.running, func(p probe) bool { return p.id == id })
+	t.overdue = slices.DeleteFunc(t.overdue, func(late uint64) bool { return late == id })
 	switch outcome {
 	case steady.Success:
 		t.successes++
 	case steady.Failure:
 		t.failures++
+	default:
+		return undecided
 	}
+	t.expire(now)
+	return t.verdict()
+}
+
+// worthACall reports whether a call would be admitted, or bring about a verdict.
+func (t *trial) worthACall(now int64) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.expire(now)
+	return t.free() || t.verdict() != undecided
+}
+
+// underWay returns how many probes hold a lease.
+func (t *trial) underWay(now int64) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.expire(now)
+	return len(t.running)
+}
+
+// free requires mu held.
+func (t *trial) free() bool {
+	return int64(len(t.running)+len(t.overdue))+t.successes+t.failures < t.want
+}
+
+// expire ends the leases that are over. It requires mu held.
+func (t *trial) expire(now int64) {
+	t.running = slices.DeleteFunc(t.running, func(p probe) bool {
+		over := now-p.began >= t.lease || now < p.began
+		if over {
+			t.overdue = append(t.overdue, p.id)
+		}
+		return over
+	})
+}
+
+// verdict is failed as soon as ratio of the probes are, and passed as soon as that
+// can no longer happen. It requires mu held.
+func (t *trial) verdict() verdict {
 	worst := t.want - t.successes // failures if all that is still to come fails
 	switch {
-	case share(t.failures, t.want) >= ratio:
+	case share(t.failures+int64(len(t.overdue)), t.want) >= t.ratio:
 		return failed
-	case share(worst, t.want) < ratio:
+	case share(worst, t.want) < t.ratio:
 		return passed
 	}
 	return undecided
