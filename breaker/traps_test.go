@@ -108,6 +108,7 @@ func TestTrap02AProbeThatEndsLateCountsAfterAll(t *testing.T) {
 		time.Sleep(lease)
 		late := allow(t, b, 1)[0]
 		time.Sleep(lease)
+		require.Zero(t, b.Stats().Probes, "it is past its lease")
 		late.Done(nil)
 		do(t, b, 1, errBoom)
 		require.Equal(t, breaker.HalfOpen, b.State(), "one succeeded, one failed")
