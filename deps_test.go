@@ -1,6 +1,7 @@
 package steady_test
 
 import (
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -35,7 +36,9 @@ var mayRequire = map[string][]string{
 
 func goList(t *testing.T, args ...string) []string {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), "go", append([]string{"list"}, args...)...).Output()
+	cmd := exec.CommandContext(t.Context(), "go", append([]string{"list"}, args...)...)
+	cmd.Env = append(os.Environ(), "GOWORK=off") // this module, not the workspace
+	out, err := cmd.Output()
 	require.NoError(t, err)
 	return strings.Fields(string(out))
 }

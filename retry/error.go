@@ -27,7 +27,7 @@ var (
 // where that matters ask [steady.AsRejection], not errors.Is.
 type Error struct {
 	Attempts int   // made, those included that a policy further in refused
-	Err      error // of the last attempt that was started
+	Err      error // of the last attempt that was started, or of the one before if the caller ended that
 
 	reason  error
 	refused error

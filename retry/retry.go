@@ -133,7 +133,8 @@ func MustNew(c Config) *Retry { return check.Must(New(c)) }
 // one it is.
 //
 // An error comes back as [*Error], which unwraps to that of the last attempt that
-// was started and tells, by [errors.Is], why there was no further one. When
+// was started (when the caller ended that, of the one before) and tells, by
+// [errors.Is], why there was no further one. When
 // policies further in refused every attempt, so that none was started, Do returns
 // the last rejection untouched, or [steady.ContextErr] if ctx was done before the
 // next.
@@ -159,13 +160,13 @@ func (r *Retry) doNext(ctx context.Context, next chain.Next) error { return r.Do
 // progress is how far a Do has come.
 type progress struct {
 	attempts  int
-	last      error // of the last attempt that was started; rejections are not
+	last      error // of the last attempt that was started, unless the caller ended it
 	refused   error // the rejection of the latest attempt, if it was one
 	succeeded bool
 	returned  bool
 }
 
-// result is what the last attempt that was started returned.
+// result is what a Do has come to, before it is wrapped.
 func (p *progress) result() error {
 	if p.succeeded {
 		return nil
@@ -201,13 +202,17 @@ func (r *Retry) run(ctx context.Context, call func(context.Context) error, p *pr
 // the error itself is.
 func (r *Retry) judge(ctx context.Context, p *progress, err error) (delay time.Duration, reason error, again bool) {
 	rejection, refused := steady.AsRejection(err)
-	if refused {
+	ended := ctx.Err()
+	switch {
+	case refused:
 		p.refused = err
-	} else {
+	case p.last != nil && ended != nil && errors.Is(err, ended):
+		p.refused = nil // the caller ended this attempt: what failed before tells more
+	default:
 		p.last, p.refused = err, nil
 	}
 	switch {
-	case ctx.Err() != nil:
+	case ended != nil:
 		return 0, steady.ContextErr(ctx), false
 	case !refused && r.final(ctx, err):
 		return 0, nil, false

@@ -216,6 +216,26 @@ func TestTrap21NeverSleepsIntoAnEmptyBudget(t *testing.T) {
 	})
 }
 
+// An attempt that the caller's deadline ends says no more than that. What failed
+// before it must not be lost.
+// Planted: retry.go: judge takes each error as the last → not boom.
+func TestTrap21TheRealErrorOutlivesTheDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(steady.ContextWithSource(t.Context(), constant(0.5)), time.Second)
+		defer cancel()
+		err := retry.MustNew(retry.Config{}).Do(ctx, func(ctx context.Context) error {
+			if steady.Attempt(ctx) == 1 {
+				return errBoom
+			}
+			<-ctx.Done()
+			return ctx.Err()
+		})
+		require.ErrorIs(t, err, errBoom)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.EqualError(t, err, "retry: 2 attempts (context deadline exceeded): boom")
+	})
+}
+
 // Loops that sleep at their end sleep once more after the last attempt, and announce
 // one more retry.
 // Planted: retry.go: run looks at Attempts after the event → 3 events; judge sleeps
