@@ -16,16 +16,17 @@ const module = "github.com/steady-go/steady"
 // Dependencies point one way: steady ← policies ← adapters. Packages that are not
 // listed, such as examples, may import all.
 var mayImport = map[string][]string{
-	"":                  {"/internal/chain"},
-	"/internal/chain":   {},
-	"/internal/check":   {},
-	"/internal/refusal": {},
-	"/internal/report":  {""},
-	"/breaker":          {"", "/internal/chain", "/internal/check", "/internal/refusal", "/internal/report"},
-	"/bulkhead":         {"", "/internal/chain", "/internal/check", "/internal/refusal", "/internal/report"},
-	"/retry":            {"", "/internal/chain", "/internal/check", "/internal/refusal", "/internal/report"},
-	"/timeout":          {"", "/internal/chain", "/internal/check", "/internal/refusal", "/internal/report"},
-	"/steadytest":       {""},
+	"":                   {"/internal/chain", "/internal/deadline"},
+	"/internal/deadline": {},
+	"/internal/chain":    {},
+	"/internal/check":    {},
+	"/internal/refusal":  {},
+	"/internal/report":   {""},
+	"/breaker":           {"", "/internal/chain", "/internal/check", "/internal/refusal", "/internal/report"},
+	"/bulkhead":          {"", "/internal/chain", "/internal/check", "/internal/refusal", "/internal/report"},
+	"/retry":             {"", "/internal/chain", "/internal/check", "/internal/refusal", "/internal/report"},
+	"/timeout":           {"", "/internal/chain", "/internal/check", "/internal/deadline", "/internal/refusal", "/internal/report"},
+	"/steadytest":        {""},
 }
 
 // mayRequire are the modules from elsewhere that a package may depend on, directly

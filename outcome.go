@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/steady-go/steady/internal/deadline"
 )
 
 // An Outcome is what the end of a call says about what was called.
@@ -73,7 +75,11 @@ func (c Classifier) Outcome(ctx context.Context, err error, ran time.Duration) O
 	if _, ok := AsRejection(err); ok {
 		return Ignored
 	}
-	if ctxErr := ctx.Err(); ctxErr != nil {
+	ctxErr := ctx.Err()
+	if ctxErr == nil && deadline.Is(err) && deadline.Passed(ctx) {
+		ctxErr = context.DeadlineExceeded
+	}
+	if ctxErr != nil {
 		if errors.Is(ctxErr, context.DeadlineExceeded) && ran >= cmp.Or(c.HangAfter, HangAfter) {
 			return Failure
 		}

@@ -8,7 +8,10 @@ import (
 // A Rejection is the error of a policy that did not start the call. It also
 // matches, by [errors.Is], the sentinel of its package, such as breaker.ErrOpen.
 //
-// An error that carries a started attempt is never a Rejection.
+// An error that carries a started attempt must not be a Rejection. A call that has
+// done part of its work when a policy further in refuses the rest must not return
+// that rejection, nor wrap it by %w: policies further out take it for a call that
+// was never started.
 type Rejection interface {
 	error
 
@@ -40,16 +43,21 @@ func Permanent(err error) error {
 }
 
 // IsPermanent reports whether err or an error in its tree was marked by
-// [Permanent].
+// [Permanent], or is one that says so of itself by a method Permanent() bool.
 func IsPermanent(err error) bool {
-	_, ok := errors.AsType[*permanentError](err)
-	return ok
+	e, ok := errors.AsType[interface {
+		error
+		Permanent() bool
+	}](err)
+	return ok && e.Permanent()
 }
 
 type permanentError struct{ err error }
 
 func (e *permanentError) Error() string { return e.err.Error() }
 func (e *permanentError) Unwrap() error { return e.err }
+
+func (e *permanentError) Permanent() bool { return true }
 
 // RetryAfter marks err with the time that the other side asked its callers to
 // stay away, such as the Retry-After header of an HTTP response (RFC 9110,

@@ -77,7 +77,7 @@ func (p pipeline) Do(ctx context.Context, call func(context.Context) error) erro
 func links(caller string, policies []Policy) []chain.Link {
 	out := make([]chain.Link, 0, len(policies))
 	for i, p := range policies {
-		if v := reflect.ValueOf(p); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
+		if isNil(p) {
 			panic(fmt.Sprintf("steady: %s: policy %d of %d is nil", caller, i+1, len(policies)))
 		}
 		if p, ok := p.(pipeline); ok {
@@ -87,6 +87,17 @@ func links(caller string, policies []Policy) []chain.Link {
 		out = append(out, link(p))
 	}
 	return out
+}
+
+func isNil(p Policy) bool {
+	switch v := reflect.ValueOf(p); v.Kind() {
+	case reflect.Invalid:
+		return true
+	case reflect.Pointer, reflect.Func, reflect.Map, reflect.Slice, reflect.Chan:
+		return v.IsNil() && v.Type() != reflect.TypeFor[pipeline]()
+	default:
+		return false
+	}
 }
 
 // link returns the link that p has to offer, unless that is of another policy,

@@ -57,8 +57,9 @@ type Config struct {
 
 	// SlowAfter is how long a call runs before it counts as slow, whether it then
 	// succeeds or fails. A call that is still under way counts too, from at most an
-	// eighth later on, so that hanging calls open the breaker before they end. 0
-	// means that no call is slow.
+	// eighth later on, so that hanging calls open the breaker before they end. One
+	// whose end is ignored counts no more then: bound calls by a timeout further in.
+	// 0 means that no call is slow.
 	SlowAfter time.Duration
 
 	// SlowRatio is the share of slow calls, above 0 and up to 1, that opens the
@@ -329,7 +330,7 @@ func (b *Breaker) State() State {
 // Stats is what a [Breaker] holds at one moment.
 type Stats struct {
 	State      State
-	Seq        uint64        // changes of state so far
+	Seq        uint64        // number of the present state, as in events
 	Calls      int64         // calls in the window that succeeded or failed
 	Failures   int64         // those that failed
 	Slow       int64         // those that were slow

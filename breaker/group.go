@@ -42,8 +42,8 @@ type GroupConfig struct {
 // go, it stays closed.
 type Peers struct {
 	// MinSuccess is the share of the calls to all other members, in the Window,
-	// that must have succeeded for a member to open, or to open again after its
-	// probes failed. Above 0 and at most 1. 0 means 0.7.
+	// that must have succeeded, and not slowly, for a member to open, or to open again
+	// after its probes failed. Above 0 and at most 1. 0 means 0.7.
 	MinSuccess float64
 
 	// MaxOpenShare is the share of the members that had calls in the Window that
@@ -105,6 +105,9 @@ func MustNewGroup(c GroupConfig) *Group { return check.Must(NewGroup(c)) }
 
 // Do runs call under the breaker of key; see [Breaker.Do].
 func (g *Group) Do(ctx context.Context, key string, call func(context.Context) error) error {
+	if ctx.Err() != nil {
+		return g.report.ContextDone(ctx, 0)
+	}
 	b, isNew := g.hold(key, false)
 	defer b.inFlight.Add(-1)
 	if isNew {
@@ -165,7 +168,7 @@ func (g *Group) hold(key string, beyond bool) (b *Breaker, isNew bool) {
 	b = g.members[key]
 	switch {
 	case b != nil: // another goroutine was faster
-	case len(g.members) < g.maxKeys || g.evict() || beyond:
+	case g.makeRoom() || beyond:
 		b, isNew = newBreaker(g.cfg, key, g), true
 		b.phase.Load().seq = g.seq
 		g.members[key] = b
@@ -179,6 +182,17 @@ func (g *Group) hold(key string, beyond bool) (b *Breaker, isNew bool) {
 
 // announce tells the hook the first state of a breaker.
 func (b *Breaker) announce() { b.emitState(context.Background(), nil, b.phase.Load(), "") }
+
+// makeRoom reports whether there is room for one more member, and drops idle ones to
+// that end. It requires mu held.
+func (g *Group) makeRoom() bool {
+	for len(g.members) >= g.maxKeys {
+		if !g.evict() {
+			return false
+		}
+	}
+	return true
+}
 
 // evict drops an idle member, if it finds one among a few: looking at all on each
 // call would let made-up keys slow down the real ones. It requires mu held.
@@ -212,6 +226,7 @@ func (b *Breaker) forgotten(now int64) bool {
 	case Open:
 		since += int64(p.length)
 	case HalfOpen:
+		since = max(since, p.trial.called())
 	default:
 		return false
 	}

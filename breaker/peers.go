@@ -77,6 +77,10 @@ func (g *Group) open(ctx context.Context, b *Breaker, from, to *phase, now int64
 		return b.move(ctx, from, to, reason)
 	}
 	g.peers.mu.Lock()
+	if b.phase.Load() != from { // a late result, or another call was faster
+		g.peers.mu.Unlock()
+		return false
+	}
 	room, oldest := g.look(b, now)
 	opened := room && b.replace(from, to)
 	if !room {
@@ -86,7 +90,7 @@ func (g *Group) open(ctx context.Context, b *Breaker, from, to *phase, now int64
 	switch {
 	case opened:
 		b.emitState(ctx, from, to, reason)
-	case oldest != nil:
+	case !room && oldest != nil:
 		if p := oldest.phase.Load(); p.state == Open && now-p.began >= int64(g.cfg.OpenFor)/early {
 			oldest.move(ctx, p, oldest.halfOpen(p, now), "its place is wanted")
 		}

@@ -18,8 +18,8 @@ var ErrNoCandidate = errors.New("breaker: no candidate to pick from")
 // another node, and spends no attempt on one that is known to be down.
 //
 // The permit is that of the chosen member; see [Breaker.Allow]. When every
-// candidate refuses, Pick returns the rejection of the one that will probe first,
-// which matches [ErrOpen]. Without candidates its rejection matches
+// candidate refuses, Pick returns the rejection of the one to which it pays to come
+// back soonest, which matches [ErrOpen]. Without candidates its rejection matches
 // [ErrNoCandidate].
 //
 //	node, permit, err := group.Pick(ctx, nodes, tried)
@@ -47,21 +47,24 @@ func (g *Group) Pick(ctx context.Context, candidates, tried []string) (key strin
 // pickOf picks among the candidates for which may holds. It returns no permit if
 // none admits a call.
 func (g *Group) pickOf(ctx context.Context, candidates []string, may func(string) bool) (string, *Permit) {
-	admitting := 0
-	for _, key := range candidates {
-		if may(key) && g.admits(key) {
-			admitting++
+	var refused []bool // by index; made when one that seemed to admit a call refuses it, as in a ramp
+	eligible := func(i int) bool {
+		return may(candidates[i]) && (refused == nil || !refused[i]) && g.admits(candidates[i])
+	}
+	for draw := range len(candidates) {
+		count := 0
+		for i := range candidates {
+			if eligible(i) {
+				count++
+			}
 		}
-	}
-	if admitting == 0 {
-		return "", nil
-	}
-	skip := int(steady.Random(ctx, g.drawKey, uint64(steady.Attempt(ctx))) * float64(admitting))
-	// Breakers may change between counting and taking: what is then passed over is
-	// tried last.
-	for range 2 {
-		for _, key := range candidates {
-			if !may(key) || !g.admits(key) {
+		if count == 0 {
+			return "", nil
+		}
+		n := uint64(steady.Attempt(ctx))<<16 | uint64(draw)
+		skip := int(steady.Random(ctx, g.drawKey, n) * float64(count))
+		for i, key := range candidates {
+			if !eligible(i) {
 				continue
 			}
 			if skip > 0 {
@@ -71,8 +74,12 @@ func (g *Group) pickOf(ctx context.Context, candidates []string, may func(string
 			if p := g.permit(ctx, key); p != nil {
 				return key, p
 			}
+			if refused == nil {
+				refused = make([]bool, len(candidates))
+			}
+			refused[i] = true
+			break
 		}
-		skip = 0
 	}
 	return "", nil
 }
@@ -100,19 +107,20 @@ func (g *Group) admits(key string) bool {
 // permit admits a call to key, or returns nil.
 func (g *Group) permit(ctx context.Context, key string) *Permit {
 	b, isNew := g.hold(key, false)
+	if isNew {
+		b.announce()
+	}
 	t, refused := b.admit(ctx)
 	if refused != nil {
 		b.inFlight.Add(-1)
 		return nil
 	}
-	p := newPermit(ctx, b, t, true)
-	if isNew {
-		b.announce()
-	}
-	return p
+	return newPermit(ctx, b, t, true)
 }
 
-// soonest returns the rejection of the candidate that will probe first.
+// soonest returns the rejection of the candidate for which it pays to come back
+// soonest: one that ramps up, then one that probes, then the open one that will probe
+// first, then one that is forced open.
 func (g *Group) soonest(candidates []string) *rejection {
 	if len(candidates) == 0 {
 		return g.noneToPick
@@ -121,14 +129,22 @@ func (g *Group) soonest(candidates []string) *rejection {
 	g.mu.RLock()
 	defer g.mu.RUnlock()
 	for _, key := range candidates {
-		b := g.members[key]
-		if b == nil {
-			continue
-		}
-		r := b.phase.Load().rejection
-		if r != nil && (best == g.allRefused || r.until != 0 && (best.until == 0 || r.until < best.until)) {
-			best = r
+		if b := g.members[key]; b != nil {
+			if r := b.phase.Load().rejection; r != nil && (best == g.allRefused || r.before(best)) {
+				best = r
+			}
 		}
 	}
 	return best
+}
+
+// before reports whether it pays to come back to r before other.
+func (r *rejection) before(other *rejection) bool {
+	rank := func(r *rejection) int {
+		return slices.Index([]string{"ramp", "half-open", "open", "forced-open"}, r.reason)
+	}
+	if rank(r) != rank(other) {
+		return rank(r) < rank(other)
+	}
+	return r.until < other.until
 }

@@ -28,6 +28,10 @@ func (r *rejection) RejectedBy() (policy, name, key string) {
 	return "breaker", r.breaker.cfg.Name, r.breaker.key
 }
 
+// Permanent reports whether another attempt is in vain: nobody knows how long a
+// state is forced.
+func (r *rejection) Permanent() bool { return r.reason == ForcedOpen.String() }
+
 // RetryAfter is the time until an open breaker probes. A forced one cannot tell,
 // nor can one that is probing.
 func (r *rejection) RetryAfter() (time.Duration, bool) {

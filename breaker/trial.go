@@ -23,6 +23,7 @@ type trial struct {
 	overdue   []uint64 // probes that outlived their lease; guarded by mu
 	successes int64    // guarded by mu
 	failures  int64    // guarded by mu
+	lastCall  int64    // when a probe last began or ended; guarded by mu
 }
 
 type probe struct {
@@ -52,6 +53,7 @@ func (t *trial) begin(now int64) (id uint64, v verdict) {
 	if v := t.verdict(); v != undecided || !t.free() {
 		return 0, v
 	}
+	t.lastCall = now
 	t.lastID++
 	t.running = append(t.running, probe{t.lastID, now})
 	return t.lastID, undecided
@@ -62,6 +64,7 @@ func (t *trial) begin(now int64) (id uint64, v verdict) {
 func (t *trial) end(now int64, id uint64, outcome steady.Outcome) verdict {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.lastCall = now
 	t.running = slices.DeleteFunc(t.running, func(p probe) bool { return p.id == id })
 	t.overdue = slices.DeleteFunc(t.overdue, func(late uint64) bool { return late == id })
 	switch outcome {
@@ -92,6 +95,13 @@ func (t *trial) underWay(now int64) int {
 	return len(t.running)
 }
 
+// called returns when a probe last began or ended, or 0.
+func (t *trial) called() int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.lastCall
+}
+
 // free requires mu held.
 func (t *trial) free() bool {
 	return int64(len(t.running)+len(t.overdue))+t.successes+t.failures < t.want
@@ -100,7 +110,7 @@ func (t *trial) free() bool {
 // expire ends the leases that are over. It requires mu held.
 func (t *trial) expire(now int64) {
 	t.running = slices.DeleteFunc(t.running, func(p probe) bool {
-		over := now-p.began >= t.lease || now < p.began
+		over := now-p.began >= t.lease || now < p.began-int64(lateBy)
 		if over {
 			t.overdue = append(t.overdue, p.id)
 		}

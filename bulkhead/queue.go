@@ -37,7 +37,6 @@ func (b *Bulkhead) wait(ctx context.Context) (waited time.Duration, err error) {
 	case <-place.Value.(*turn).granted:
 	case <-ctx.Done():
 	case <-late:
-		err = b.late
 	}
 	if b.report.On() {
 		waited = time.Since(start)
@@ -50,7 +49,7 @@ func (b *Bulkhead) wait(ctx context.Context) (waited time.Duration, err error) {
 		}
 		return waited, b.report.ContextDone(ctx, waited)
 	case !got:
-		return waited, b.report.Reject(ctx, "max wait", waited, err)
+		return waited, b.report.Reject(ctx, "max wait", waited, b.late)
 	}
 	return waited, nil
 }
@@ -68,7 +67,7 @@ func (b *Bulkhead) join(deadline time.Time, hasDeadline bool) (*list.Element, *r
 	if b.queue.Len() >= b.places {
 		return nil, b.full
 	}
-	if expected := b.pace.expect(b.queue.Len() + 1); hasDeadline && expected > 0 && time.Until(deadline) < expected {
+	if expected := b.pace.expect(b.queue.Len()+1, b.limit); hasDeadline && expected > 0 && time.Until(deadline) < expected {
 		return nil, b.late
 	}
 	return b.queue.PushBack(&turn{granted: make(chan struct{})}), nil
@@ -96,7 +95,7 @@ func (b *Bulkhead) grant() {
 		turn := b.queue.Remove(b.queue.Front()).(*turn)
 		b.inFlight++
 		close(turn.granted)
-		b.pace.note(b.queue.Len())
+		b.pace.note(b.queue.Len(), b.limit)
 	}
 	b.changed()
 }
@@ -105,34 +104,37 @@ func (b *Bulkhead) grant() {
 // queue has gone, so that it cannot refuse by what was true an hour ago: who finds
 // no queue is always let into it.
 type pace struct {
-	last    time.Time     // of the last grant
-	spacing time.Duration // moving average over about eight grants; 0 if not known
+	last   time.Time     // of the last grant
+	span   time.Duration // from the first to the last, of those that are remembered
+	grants int           // within span, the first not counted
 }
 
-// note takes in a grant that left queued calls waiting.
-func (p *pace) note(queued int) {
+// note takes in a grant, of limit permits in all, that left queued calls waiting.
+// Grants come in bursts where calls start together, so it remembers some turns of
+// all permits.
+func (p *pace) note(queued, limit int) {
 	if queued == 0 {
 		*p = pace{}
 		return
 	}
 	now := time.Now()
 	if !p.last.IsZero() {
-		spacing := now.Sub(p.last)
-		if p.spacing == 0 {
-			p.spacing = spacing
-		} else {
-			p.spacing += (spacing - p.spacing) / 8
-		}
+		p.span += now.Sub(p.last)
+		p.grants++
+	}
+	if p.grants >= max(16, 4*limit) {
+		p.span, p.grants = p.span/2, p.grants/2
 	}
 	p.last = now
 }
 
 // expect returns how long the call at the given place of the queue, counted from
-// 1, will wait, or 0 if that is not known.
-func (p *pace) expect(place int) time.Duration {
-	if p.spacing == 0 {
+// 1, will wait, or 0 if that is not known: before each permit was granted once.
+func (p *pace) expect(place, limit int) time.Duration {
+	if p.grants < limit {
 		return 0
 	}
-	next := max(p.spacing-time.Since(p.last), 0)
-	return next + p.spacing*time.Duration(place-1)
+	spacing := p.span / time.Duration(p.grants)
+	next := max(spacing-time.Since(p.last), 0)
+	return next + spacing*time.Duration(place-1)
 }

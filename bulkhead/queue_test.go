@@ -2,6 +2,7 @@ package bulkhead
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -44,21 +45,72 @@ func TestAPermitForWhoHasGoneGoesToTheNext(t *testing.T) {
 
 func TestPaceIsAMovingAverage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		const limit = 2
 		var p pace
-		p.note(1)
-		require.Zero(t, p.expect(1), "one grant is no pace")
+		p.note(1, limit)
+		require.Zero(t, p.expect(1, limit), "one grant is no pace")
 		time.Sleep(80 * time.Millisecond)
-		p.note(1)
-		require.Equal(t, 80*time.Millisecond, p.expect(1))
-		require.Equal(t, 240*time.Millisecond, p.expect(3))
+		p.note(1, limit)
+		require.Zero(t, p.expect(1, limit), "calls that start together end together: not before each permit was granted")
+		p.note(1, limit)
+		require.Equal(t, 40*time.Millisecond, p.expect(1, limit))
+		require.Equal(t, 120*time.Millisecond, p.expect(3, limit))
 		time.Sleep(30 * time.Millisecond)
-		require.Equal(t, 210*time.Millisecond, p.expect(3), "part of the wait for the next grant is over")
-		time.Sleep(90 * time.Millisecond)
-		require.Equal(t, 160*time.Millisecond, p.expect(3), "it is overdue")
-		time.Sleep(40 * time.Millisecond)
-		p.note(2)
-		require.Equal(t, 90*time.Millisecond, p.expect(1), "an eighth of the way from 80 to 160")
-		p.note(0)
-		require.Zero(t, p.expect(1), "the queue has gone")
+		require.Equal(t, 90*time.Millisecond, p.expect(3, limit), "part of the wait for the next grant is over")
+		time.Sleep(30 * time.Millisecond)
+		require.Equal(t, 80*time.Millisecond, p.expect(3, limit), "it is overdue")
+		p.note(0, limit)
+		require.Zero(t, p.expect(1, limit), "the queue has gone")
+
+		for range 1000 {
+			p.note(1, limit)
+			time.Sleep(time.Second)
+		}
+		for range 100 {
+			p.note(1, limit)
+			time.Sleep(time.Millisecond)
+		}
+		require.Less(t, p.expect(1, limit), 100*time.Millisecond, "it forgets")
 	})
+}
+
+// Ten calls that start together end together. A caller with time enough for its
+// turn must not be refused by a pace that was taken in a gap between such bursts.
+func TestNobodyWithTimeEnoughIsRefusedForBursts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := MustNew(Config{Limit: 10, Queue: 100, MaxWait: time.Hour})
+		var refused, served atomic.Int64
+		for range 300 {
+			go func() {
+				ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+				defer cancel()
+				if b.Do(ctx, func(context.Context) error { time.Sleep(time.Second); return nil }) == nil {
+					served.Add(1)
+				} else {
+					refused.Add(1)
+				}
+			}()
+			time.Sleep(100 * time.Millisecond) // as fast as they are served
+		}
+		time.Sleep(time.Minute)
+		require.Zero(t, refused.Load())
+		require.Equal(t, int64(300), served.Load())
+	})
+}
+
+// oddContext is done, but does not say so.
+type oddContext struct{ context.Context }
+
+func (oddContext) Err() error { return nil }
+
+func TestAnOddContextTakesNoPermitThatItDoesNotHave(t *testing.T) {
+	b := MustNew(Config{Limit: 1, Queue: 1, MaxWait: time.Hour})
+	p, err := b.Acquire(t.Context())
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, b.Do(oddContext{ctx}, func(context.Context) error { return nil }), ErrMaxWait)
+	require.Equal(t, 1, b.Stats().InFlight)
+	p.Release()
+	require.Zero(t, b.Stats().InFlight)
 }

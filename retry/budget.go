@@ -26,7 +26,8 @@ type BudgetConfig struct {
 }
 
 // A Budget bounds the retries of all that share it, by a token bucket that is
-// filled by success. It is made by [NewBudget] and may be used by several
+// filled by success. An attempt that a policy further in refuses costs nothing. It
+// is made by [NewBudget] and may be used by several
 // goroutines at once. Its zero value bounds nothing, like [NoBudget].
 type Budget struct {
 	limit, cost, refund int64

@@ -52,7 +52,7 @@ func TestBudgetFollowsItsModel(t *testing.T) {
 			"any": func(t *rapid.T) {
 				which := rapid.IntRange(0, len(m.retries)-1).Draw(t, "retry")
 				errs := rapid.SliceOfN(rapid.SampledFrom([]error{
-					errBoom, errBoom, errBoom, errIgnored, errPermanent, errRefused, errRefusedForLong, errCancel, errCancelInDelay, nil,
+					errBoom, errBoom, errBoom, errIgnored, errForgiven, errPermanent, errRefused, errRefusedForLong, errRefusedForGood, errCancel, errCancelInDelay, nil,
 				}), 0, 8).Draw(t, "errors")
 				m.do(t, which, append(errs, nil))
 			},
@@ -69,6 +69,8 @@ var (
 	errPermanent            = steady.Permanent(errBoom)
 	errRefused        error = refused{known: true}
 	errRefusedForLong error = refused{after: time.Hour, known: true}
+	errRefusedForGood       = steady.Permanent(refused{})
+	errForgiven             = errors.New("forgiven")
 	errCancel               = errors.New("the caller cancels during the call")
 	errCancelInDelay        = errors.New("the caller cancels between this attempt and the next")
 )
@@ -114,8 +116,11 @@ func newBudgetModel(t *rapid.T) *budgetModel {
 			MaxDelay: time.Second,
 			Budget:   m.budget,
 			Classify: func(err error) steady.Outcome {
-				if errors.Is(err, errIgnored) {
+				switch {
+				case errors.Is(err, errIgnored):
 					return steady.Ignored
+				case errors.Is(err, errForgiven):
+					return steady.Success
 				}
 				return steady.Failure
 			},
@@ -138,6 +143,14 @@ func (m *budgetModel) do(t *rapid.T, which int, errs []error) {
 	for {
 		err := errs[wantAttempts]
 		wantAttempts++
+		if wantAttempts > 1 && (err == errRefused || err == errRefusedForLong || err == errRefusedForGood) {
+			m.tokens = min(m.tokens+m.cost, m.limit) // an attempt that was not started is no load
+		}
+		if err == errForgiven {
+			m.tokens = min(m.tokens+m.refund, m.limit)
+			want = err
+			break
+		}
 		if err == nil {
 			m.tokens = min(m.tokens+m.refund, m.limit)
 			break
@@ -146,7 +159,7 @@ func (m *budgetModel) do(t *rapid.T, which int, errs []error) {
 			want = context.Canceled
 			break
 		}
-		if err == errIgnored || err == errPermanent {
+		if err == errIgnored || err == errPermanent || err == errRefusedForGood {
 			want = err
 			break
 		}
@@ -178,7 +191,7 @@ func (m *budgetModel) do(t *rapid.T, which int, errs []error) {
 		if attempts++; err == errCancel {
 			cancel()
 		}
-		started = started || (err != errRefused && err != errRefusedForLong)
+		started = started || (err != errRefused && err != errRefusedForLong && err != errRefusedForGood)
 		return err
 	})
 	require.Equal(t, wantAttempts, attempts)

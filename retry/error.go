@@ -39,7 +39,7 @@ func (p *progress) err(reason error) error {
 		return &Error{Attempts: p.attempts, Err: p.last, reason: reason, refused: p.refused}
 	}
 	switch reason {
-	case ErrExhausted, ErrBudget, ErrTooLate:
+	case nil, ErrExhausted, ErrBudget, ErrTooLate:
 		return p.refused
 	}
 	return reason // the caller's context is done

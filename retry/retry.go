@@ -206,6 +206,9 @@ func (r *Retry) judge(ctx context.Context, p *progress, err error) (delay time.D
 	switch {
 	case refused:
 		p.refused = err
+		if p.attempts > 1 {
+			r.budget.giveBack() // an attempt that was not started is no load
+		}
 	case p.last != nil && ended != nil && errors.Is(err, ended):
 		p.refused = nil // the caller ended this attempt: what failed before tells more
 	default:
@@ -215,6 +218,8 @@ func (r *Retry) judge(ctx context.Context, p *progress, err error) (delay time.D
 	case ended != nil:
 		return 0, steady.ContextErr(ctx), false
 	case !refused && r.final(ctx, err):
+		return 0, nil, false
+	case refused && steady.IsPermanent(err):
 		return 0, nil, false
 	case p.attempts >= r.cfg.Attempts:
 		return 0, ErrExhausted, false
@@ -246,7 +251,11 @@ func (r *Retry) final(ctx context.Context, err error) bool {
 	if _, nested := errors.AsType[*Error](err); nested && !r.cfg.Nested {
 		return true
 	}
-	return r.verdicts.Outcome(ctx, err, 0) != steady.Failure
+	outcome := r.verdicts.Outcome(ctx, err, 0)
+	if outcome == steady.Success {
+		r.budget.succeeded() // what was called works, whatever it said
+	}
+	return outcome != steady.Failure
 }
 
 // delay draws the time to wait after the given attempt, which failed with err.

@@ -74,7 +74,11 @@ func sampleEvents() []steady.Event {
 		Attempt: 2, Seq: 3, From: "closed", To: "open", Reason: "failure ratio", Err: errors.New("boom"),
 	}
 	var all []steady.Event
-	for _, kind := range []steady.Kind{steady.KindDone, steady.KindRejected, steady.KindState, steady.KindRetry, 0, 255} {
+	kinds := []steady.Kind{0, 255}
+	for k := steady.KindDone; k.String() != "unknown"; k++ {
+		kinds = append(kinds, k)
+	}
+	for _, kind := range kinds {
 		e := full
 		e.Kind = kind
 		all = append(all, e, steady.Event{Kind: kind, Policy: "bare"})

@@ -18,6 +18,7 @@ const grace = 5 * time.Millisecond
 type detached struct {
 	parted atomic.Bool // set by whoever is first: the caller who leaves, or the call that ends
 	ended  chan struct{}
+	told   chan struct{} // closed when the hook has heard how the caller fared
 
 	// How the call ended; set before ended is closed.
 	err      error
@@ -36,9 +37,10 @@ func (t *Timeout) mayLeave(ctx context.Context, call func(context.Context) error
 	}
 	start := time.Now()
 	returned := false
+	d := &detached{ended: make(chan struct{}), told: make(chan struct{})}
+	defer close(d.told)
 	defer func() { t.report.Done(ctx, steady.Classifier{}, start, 0, returned, err) }()
 
-	d := &detached{ended: make(chan struct{})}
 	go t.run(ctx, d, limited, start, call)
 	switch {
 	case d.await(limited) || !t.leave(ctx, d, start):
@@ -46,12 +48,9 @@ func (t *Timeout) mayLeave(ctx context.Context, call func(context.Context) error
 		resume(d.panicked)
 		err = d.err
 	case ctx.Err() != nil:
-		err = steady.ContextErr(ctx)
+		err = t.attribute(ctx, limited, steady.ContextErr(ctx))
 	default:
-		err = context.DeadlineExceeded
-	}
-	if isDeadline(err) && t.exceeded(ctx, limited) {
-		err = &Error{Name: t.name, Limit: t.limit, Err: err}
+		err = t.attribute(ctx, limited, context.DeadlineExceeded)
 	}
 	returned = true
 	return err
@@ -76,9 +75,10 @@ func (t *Timeout) run(ctx context.Context, d *detached, limited *limited, start 
 			return
 		}
 		t.abandoned.Add(-1)
+		<-d.told
 		t.report.Emit(ctx, steady.Event{Kind: steady.KindLate, Duration: time.Since(start), Err: d.err})
 	}()
-	d.err = call(limited)
+	d.err = t.attribute(ctx, limited, call(limited))
 	returned = true
 }
 

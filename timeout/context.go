@@ -2,6 +2,7 @@ package timeout
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,9 +13,10 @@ import (
 // values of the caller: most calls that succeed never do, and then there is no
 // timer to start and stop.
 //
-// Nobody can tell the difference: Done, Err, Cause, AfterFunc and contexts derived
-// from it are those of the real context, with no goroutine in between. It is not
-// reused, since a call may keep it.
+// While the call runs nobody can tell the difference: Done, Err, Cause, AfterFunc
+// and contexts derived from it are those of the real context, with no goroutine in
+// between. After the call, a context that nobody had asked says Canceled, also
+// where the limit had passed meanwhile. It is not reused, since a call may keep it.
 type limited struct {
 	caller   context.Context
 	deadline time.Time // ours; the caller's may be earlier
@@ -49,6 +51,9 @@ func (c *limited) get() context.Context {
 
 // end cancels the context, as its CancelFunc would.
 func (c *limited) end() {
+	if c.caller.Err() != nil {
+		c.get() // which takes over the caller's error and cause
+	}
 	if !c.made.Load() {
 		c.mu.Lock()
 		if c.real == nil {
@@ -82,7 +87,14 @@ func (c *limited) Value(key any) any {
 	// Package context finds the context that can be cancelled under a key of this
 	// type. It must find the real one.
 	if _, ok := key.(*int); ok {
-		return c.get().Value(key)
+		if v := c.get().Value(key); v != nil {
+			return v
+		}
 	}
 	return c.caller.Value(key)
+}
+
+// String keeps package fmt from reading the fields, which may be changing.
+func (c *limited) String() string {
+	return fmt.Sprintf("timeout.Context(%s, %v)", c.deadline, c.caller)
 }

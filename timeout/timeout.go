@@ -13,13 +13,13 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"os"
 	"sync/atomic"
 	"time"
 
 	"github.com/steady-go/steady"
 	"github.com/steady-go/steady/internal/chain"
 	"github.com/steady-go/steady/internal/check"
+	"github.com/steady-go/steady/internal/deadline"
 	"github.com/steady-go/steady/internal/refusal"
 	"github.com/steady-go/steady/internal/report"
 )
@@ -140,7 +140,7 @@ func New(c Config) (*Timeout, error) {
 	t := &Timeout{
 		name: c.Name, limit: c.Limit, minRemaining: c.MinRemaining,
 		abandon: c.Abandon, maxAbandoned: int64(cmp.Or(c.MaxAbandoned, defaultMaxAbandoned)),
-		noTime:    refusal.New("timeout", c.Name, ErrNoTime),
+		noTime:    refusal.NewPermanent("timeout", c.Name, ErrNoTime),
 		saturated: refusal.New("timeout", c.Name, ErrSaturated),
 	}
 	t.cause = &cause{(&Error{Name: c.Name, Limit: c.Limit}).Error()}
@@ -195,10 +195,7 @@ func (t *Timeout) stay(ctx context.Context, call func(context.Context) error) (e
 		limited.end()
 		t.report.Done(ctx, steady.Classifier{}, start, 0, returned, err)
 	}()
-	err = call(limited)
-	if isDeadline(err) && t.exceeded(ctx, limited) {
-		err = &Error{Name: t.name, Limit: t.limit, Err: err}
-	}
+	err = t.attribute(ctx, limited, call(limited))
 	returned = true
 	return err
 }
@@ -217,24 +214,28 @@ func (t *Timeout) enter(ctx context.Context) (*limited, error) {
 	return &limited{caller: ctx, deadline: now.Add(t.limit), cause: t.cause}, nil
 }
 
-func isDeadline(err error) bool {
-	return err != nil && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded))
+// attribute returns the error of a call, in an [*Error] if it comes of our limit. It
+// must be asked before the call's context is ended.
+func (t *Timeout) attribute(caller, limited context.Context, err error) error {
+	if deadline.Is(err) && t.exceeded(caller, limited) {
+		return &Error{Name: t.name, Limit: t.limit, Err: err}
+	}
+	return err
 }
 
 // exceeded reports whether it is our limit, not the caller's deadline or
 // cancellation, that has ended the context of a call.
 func (t *Timeout) exceeded(caller, limited context.Context) bool {
-	switch {
-	case limited.Err() != nil:
+	if limited.Err() != nil {
 		// The same Timeout may also be around the caller.
 		return context.Cause(limited) == t.cause && context.Cause(caller) != t.cause
-	default:
-		// A client library that keeps the deadline itself, as a net.Conn does, may be
-		// a moment ahead of the context.
-		deadline, _ := limited.Deadline()
-		theirs, ok := caller.Deadline()
-		return !time.Now().Before(deadline) && (!ok || deadline.Before(theirs))
 	}
+	if !deadline.Passed(limited) {
+		return false
+	}
+	ours, _ := limited.Deadline()
+	theirs, ok := caller.Deadline()
+	return !ok || ours.Before(theirs)
 }
 
 // Stats is what a [Timeout] holds at one moment.

@@ -8,10 +8,18 @@ import "time"
 type Refusal struct {
 	policy, name string
 	reason       error // the sentinel that it matches
+	permanent    bool
 }
 
 // New returns the refusal of the policy of the given kind and name, for reason.
-func New(policy, name string, reason error) *Refusal { return &Refusal{policy, name, reason} }
+func New(policy, name string, reason error) *Refusal {
+	return &Refusal{policy: policy, name: name, reason: reason}
+}
+
+// NewPermanent is New for a call that would be refused again whenever it came back.
+func NewPermanent(policy, name string, reason error) *Refusal {
+	return &Refusal{policy: policy, name: name, reason: reason, permanent: true}
+}
 
 func (r *Refusal) Error() string {
 	if r.name == "" {
@@ -25,6 +33,9 @@ func (r *Refusal) Is(target error) bool { return target == r.reason }
 
 // RejectedBy tells which policy refused.
 func (r *Refusal) RejectedBy() (policy, name, key string) { return r.policy, r.name, "" }
+
+// Permanent reports whether another attempt is in vain; see steady.IsPermanent.
+func (r *Refusal) Permanent() bool { return r.permanent }
 
 // RetryAfter reports false: it cannot tell.
 func (r *Refusal) RetryAfter() (time.Duration, bool) { return 0, false }
