@@ -52,6 +52,8 @@ func TestMissingPolicyPanicsWhenComposed(t *testing.T) {
 	require.PanicsWithValue(t, "steady: Chain: policy 2 of 2 is nil", func() { steady.Chain(named{}, nil) })
 	require.PanicsWithValue(t, "steady: Wrap: policy 1 of 1 is nil", func() { steady.Wrap(call, nil) })
 	require.PanicsWithValue(t, "steady: Chain: policy 1 of 1 is nil", func() { steady.Chain((*retry.Retry)(nil)) })
+	require.PanicsWithValue(t, "steady: Chain: policy 1 of 1 is nil", func() { steady.Chain(policyFunc(nil)) })
+	require.NotPanics(t, func() { steady.Chain(steady.Chain()) }, "an empty chain is one")
 	require.PanicsWithValue(t, "steady: Wrap: call is nil", func() { steady.Wrap(nil) })
 }
 
