@@ -44,6 +44,10 @@ func TestConfigTakesTheEdges(t *testing.T) {
 	for name, c := range map[string]breaker.Config{
 		"zero":                   {},
 		"largest":                {FailureRatio: 1, MinCalls: 1, Window: time.Millisecond, Probes: 1},
+		"most calls":             {MinCalls: math.MaxInt32, Window: time.Hour},
+		"longest":                {OpenFor: 24 * time.Hour, MaxOpenFor: 24 * time.Hour, HangAfter: math.MaxInt64, Ramp: math.MaxInt64},
+		"shortest":               {OpenFor: time.Millisecond, MaxOpenFor: time.Millisecond, HangAfter: 1, Ramp: 1},
+		"all slow":               {SlowAfter: 1, SlowRatio: 1},
 		"ratio off":              {FailureRatio: breaker.Off, ConsecutiveFailures: 1},
 		"row off":                {ConsecutiveFailures: breaker.Off},
 		"only slow calls":        {FailureRatio: breaker.Off, SlowAfter: time.Second},
@@ -70,6 +74,8 @@ func TestGroupConfigNamesEveryFaultAtOnce(t *testing.T) {
 		"breaker: GroupConfig.Peers.MaxOpenShare must be above 0 and at most 1, got 1.1",
 	}, "\n"))
 	require.Panics(t, func() { breaker.MustNewGroup(breaker.GroupConfig{MaxKeys: -1}) })
+	_, err = breaker.NewGroup(breaker.GroupConfig{MaxKeys: 2, Peers: &breaker.Peers{MinSuccess: 1, MaxOpenShare: 1}})
+	require.NoError(t, err)
 	_, err = breaker.NewGroup(breaker.GroupConfig{MaxKeys: 1, Peers: &breaker.Peers{}})
 	require.EqualError(t, err, "breaker: GroupConfig.MaxKeys must be above 1 with Peers, got 1")
 }

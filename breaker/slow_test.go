@@ -204,3 +204,17 @@ func TestDryRunOfAGroupPicksAsIfAllWereClosed(t *testing.T) {
 		p.Done(nil)
 	})
 }
+
+func TestWithoutSlowAfterNoCallIsSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := breaker.MustNew(breaker.Config{})
+		release := make(chan struct{})
+		for range 30 {
+			go func() { _ = b.Do(t.Context(), func(context.Context) error { <-release; return nil }) }()
+		}
+		time.Sleep(time.Hour)
+		takes(t, b, 1, time.Hour)
+		require.Equal(t, breaker.Stats{Calls: 1}, b.Stats())
+		close(release)
+	})
+}

@@ -52,6 +52,21 @@ func TestConfigNamesEveryFaultAtOnce(t *testing.T) {
 	}
 }
 
+func TestConfigTakesTheEdges(t *testing.T) {
+	for name, c := range map[string]bulkhead.Config{
+		"smallest": {Limit: 1, Queue: 1, MaxWait: 1},
+		"largest":  {Limit: math.MaxInt32, Queue: math.MaxInt32, MaxWait: math.MaxInt64},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, err := bulkhead.New(c)
+			require.NoError(t, err)
+			require.NoError(t, b.SetLimit(1))
+			require.NoError(t, b.SetLimit(math.MaxInt32))
+			require.Equal(t, math.MaxInt32, b.Stats().Limit)
+		})
+	}
+}
+
 func acquire(t *testing.T, b *bulkhead.Bulkhead) *bulkhead.Permit {
 	t.Helper()
 	p, err := b.Acquire(t.Context())

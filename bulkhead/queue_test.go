@@ -114,3 +114,82 @@ func TestAnOddContextTakesNoPermitThatItDoesNotHave(t *testing.T) {
 	p.Release()
 	require.Zero(t, b.Stats().InFlight)
 }
+
+// A refusal takes the lock only where somebody may wait.
+func TestAFullBulkheadKnowsWithoutItsLock(t *testing.T) {
+	b := MustNew(Config{Limit: 2})
+	require.True(t, b.try())
+	require.False(t, b.refuses.Load())
+	require.True(t, b.try())
+	require.True(t, b.refuses.Load(), "full")
+	require.NoError(t, b.SetLimit(3))
+	require.False(t, b.refuses.Load(), "a permit more")
+	require.NoError(t, b.SetLimit(1))
+	require.True(t, b.refuses.Load())
+	b.release()
+	require.True(t, b.refuses.Load(), "still as many as the limit")
+	b.release()
+	require.False(t, b.refuses.Load())
+	b = MustNew(Config{Limit: 1, Queue: 1, MaxWait: time.Second})
+	require.True(t, b.try())
+	require.False(t, b.refuses.Load(), "one may wait")
+}
+
+// paced returns a full bulkhead with two waiters, whose pace is 100 ms, just after
+// a grant.
+func paced(t *testing.T, leave context.Context) *Bulkhead {
+	b := MustNew(Config{Limit: 1, Queue: 10, MaxWait: time.Hour})
+	takes := func(d time.Duration) {
+		go func() {
+			ctx := t.Context()
+			if d == 0 {
+				ctx = leave
+			}
+			_ = b.Do(ctx, func(context.Context) error { time.Sleep(d); return nil })
+		}()
+		synctest.Wait()
+	}
+	takes(100 * time.Millisecond)
+	takes(100 * time.Millisecond)
+	takes(time.Hour)
+	takes(0)
+	takes(0)
+	time.Sleep(200 * time.Millisecond)
+	synctest.Wait()
+	require.Equal(t, 2, b.queue.Len())
+	require.Equal(t, 100*time.Millisecond, b.pace.expect(1))
+	return b
+}
+
+func TestWhoHasJustTheTimeIsLetIntoTheQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		leave, cancel := context.WithCancel(t.Context())
+		b := paced(t, leave)
+		_, refused := b.join(time.Now().Add(300*time.Millisecond-1), true)
+		require.Equal(t, b.late, refused)
+		place, refused := b.join(time.Now().Add(300*time.Millisecond), true)
+		require.Nil(t, refused)
+		require.False(t, b.quit(place))
+		_, refused = b.join(time.Time{}, false)
+		require.Nil(t, refused, "who has no deadline has time")
+		cancel()
+		time.Sleep(time.Hour)
+	})
+}
+
+// Not only grants empty a queue: when the last of those who wait gives up, the pace
+// is forgotten too.
+func TestThePaceIsForgottenWhenAllHaveGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		leave, cancel := context.WithCancel(t.Context())
+		b := paced(t, leave)
+		place, _ := b.join(time.Time{}, false)
+		b.quit(place)
+		require.NotZero(t, b.pace.spacing, "others still wait")
+		cancel()
+		synctest.Wait()
+		require.Zero(t, b.queue.Len())
+		require.Equal(t, pace{}, b.pace)
+		time.Sleep(time.Hour)
+	})
+}

@@ -100,6 +100,30 @@ func TestBudgetConfigNamesEveryFaultAtOnce(t *testing.T) {
 	require.Panics(t, func() { retry.MustNewBudget(retry.BudgetConfig{Tokens: 10}) })
 }
 
+func TestConfigTakesTheEdges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := fails(3)
+		ctx := steady.ContextWithSource(t.Context(), constant(0.5))
+		r := retry.MustNew(retry.Config{Attempts: 4, Delay: 2, MaxDelay: 2, Multiplier: 1, MaxRetryAfter: 1})
+		require.NoError(t, r.Do(ctx, s.call))
+		require.Equal(t, []time.Duration{1, 1, 1}, s.delays(), "the bound does not grow")
+	})
+	for name, c := range map[string]retry.BudgetConfig{
+		"smallest": {Tokens: 1, Cost: 1, Refund: 1},
+		"largest":  {Tokens: math.MaxInt32, Cost: math.MaxInt32, Refund: math.MaxInt32},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, err := retry.NewBudget(c)
+			require.NoError(t, err)
+			r := retry.MustNew(retry.Config{Delay: retry.NoDelay, Budget: b})
+			require.ErrorIs(t, r.Do(t.Context(), fails(9).call), retry.ErrBudget)
+			require.Equal(t, retry.BudgetStats{Limit: c.Tokens}, b.Stats())
+			require.NoError(t, r.Do(t.Context(), fails(0).call))
+			require.Equal(t, retry.BudgetStats{Tokens: c.Tokens, Limit: c.Tokens, Retries: 1}, b.Stats())
+		})
+	}
+}
+
 func TestRepeatsUntilItSucceeds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := fails(2)

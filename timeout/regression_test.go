@@ -48,7 +48,7 @@ func TestACallThatHasEndedIsNotAbandoned(t *testing.T) {
 			return nil
 		})
 		require.NoError(t, err)
-		require.Zero(t, p.Stats().AbandonedSoFar)
+		require.Equal(t, timeout.Stats{}, p.Stats())
 	})
 }
 

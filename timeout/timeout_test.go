@@ -79,7 +79,10 @@ func TestErrorKeepsWhatTheCallSaid(t *testing.T) {
 func TestACallThatReturnsTheCauseIsATimeoutToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := timeout.MustNew(timeout.Config{Limit: time.Second})
-		err := p.Do(t.Context(), func(ctx context.Context) error { <-ctx.Done(); return context.Cause(ctx) })
+		var cause error
+		err := p.Do(t.Context(), func(ctx context.Context) error { <-ctx.Done(); cause = context.Cause(ctx); return cause })
+		require.ErrorIs(t, cause, context.DeadlineExceeded)
+		require.NotErrorIs(t, cause, context.Canceled)
 		var e *timeout.Error
 		require.ErrorAs(t, err, &e)
 		require.ErrorIs(t, err, context.DeadlineExceeded)

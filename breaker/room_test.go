@@ -1,0 +1,124 @@
+package breaker_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/steady-go/steady"
+	"github.com/steady-go/steady/breaker"
+)
+
+func TestAMemberIsIdleAfterAWindow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := breaker.MustNewGroup(breaker.GroupConfig{MaxKeys: 1})
+		g.Get("idle")
+		time.Sleep(30*time.Second - 1)
+		doKey(t, g, "new", 1, nil)
+		require.Contains(t, g.Stats().Members, "idle")
+		time.Sleep(1)
+		doKey(t, g, "new", 1, nil)
+		require.NotContains(t, g.Stats().Members, "idle")
+		require.Contains(t, g.Stats().Members, "new")
+	})
+}
+
+// To look at all members on each call with a made-up key would slow down the real
+// ones. So a single idle one of a thousand is seldom found: never in ten groups is
+// beyond chance.
+func TestRoomIsLookedForAmongAFewMembers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nodes, unguarded := fleet(1000), uint64(0)
+		for range 10 {
+			g := breaker.MustNewGroup(breaker.GroupConfig{MaxKeys: len(nodes)})
+			doKey(t, g, nodes[0], 1, nil)
+			time.Sleep(time.Minute)
+			for _, n := range nodes[1:] {
+				doKey(t, g, n, 1, nil)
+			}
+			doKey(t, g, "new", 1, nil)
+			unguarded += g.Stats().Unguarded
+		}
+		require.NotZero(t, unguarded)
+	})
+}
+
+func TestGroupCountsAllPanicsOfTheHook(t *testing.T) {
+	bad := steady.HookFunc(func(context.Context, steady.Event) { panic("hook") })
+	g := breaker.MustNewGroup(breaker.GroupConfig{Config: breaker.Config{Hook: bad}, MaxKeys: 1})
+	doKey(t, g, "a", 1, nil) // its first state, and the call
+	require.Equal(t, uint64(2), g.Stats().HookPanics)
+	doKey(t, g, "surplus", 3, nil)
+	require.Equal(t, uint64(5), g.Stats().HookPanics)
+	_, _, err := g.Pick(t.Context(), nil, nil)
+	require.ErrorIs(t, err, breaker.ErrNoCandidate)
+	require.Equal(t, uint64(6), g.Stats().HookPanics)
+}
+
+// Whether there is room among the open ones is counted again a while after there
+// was none, or when a member changes its state.
+func TestRoomAmongPeersIsCountedNowAndThen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nodes := fleet(14)
+		g := peerGroup(t, nodes[:10])
+		for _, n := range nodes[:4] {
+			doKey(t, g, n, 5, errBoom)
+		}
+		require.Len(t, openOf(g), 3)
+		for _, n := range nodes[10:] {
+			doKey(t, g, n, 20, nil)
+		}
+		doKey(t, g, nodes[3], 1, errBoom)
+		time.Sleep(recounted - 1)
+		doKey(t, g, nodes[3], 1, errBoom)
+		require.Len(t, openOf(g), 3, "counted a moment ago")
+		time.Sleep(1)
+		doKey(t, g, nodes[3], 1, errBoom)
+		require.Len(t, openOf(g), 4, "four of fourteen")
+	})
+}
+
+func TestQuietMembersDoNotCountAsPeers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nodes := fleet(20)
+		g := peerGroup(t, nodes[:10])
+		for _, quiet := range nodes[10:] {
+			g.Get(quiet)
+		}
+		for _, n := range nodes[:5] {
+			doKey(t, g, n, 5, errBoom)
+		}
+		require.Len(t, openOf(g), 3, "three of ten that are called")
+	})
+}
+
+func TestTheLongestOpenMakesRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nodes := fleet(10)
+		g := peerGroup(t, nodes)
+		for _, n := range nodes[:3] {
+			doKey(t, g, n, 5, errBoom)
+			time.Sleep(time.Second)
+		}
+		require.Len(t, openOf(g), 3)
+		doKey(t, g, nodes[3], 5, errBoom)
+		require.Equal(t, breaker.HalfOpen, g.Get(nodes[0]).State())
+		require.ElementsMatch(t, nodes[1:3], openOf(g))
+	})
+}
+
+func TestPeersThatJustSucceedOftenEnough(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := breaker.MustNewGroup(breaker.GroupConfig{Peers: &breaker.Peers{}})
+		doKey(t, g, "b", 7, nil)
+		doKey(t, g, "b", 3, errBoom)
+		doKey(t, g, "a", 5, errBoom)
+		require.Equal(t, breaker.Open, g.Get("a").State(), "0.7 of the others succeed")
+		time.Sleep(g.Get("a").Stats().RetryAfter)
+		doKey(t, g, "a", 2, errBoom)
+		require.Equal(t, breaker.Open, g.Get("a").State(), "and still do")
+	})
+}
