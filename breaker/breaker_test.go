@@ -218,6 +218,11 @@ func TestEventsTellTheStory(t *testing.T) {
 		}, got)
 		for i, e := range r.Events(steady.KindState) {
 			require.Equal(t, uint64(i), e.Seq)
+			if e.To == breaker.Open.String() {
+				require.InDelta(t, 5*time.Second, e.Delay, float64(time.Second), "how long it stays open")
+			} else {
+				require.Zero(t, e.Delay)
+			}
 		}
 	})
 }

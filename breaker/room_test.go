@@ -110,6 +110,19 @@ func TestTheLongestOpenMakesRoom(t *testing.T) {
 	})
 }
 
+func TestAFifthOfOpenForIsEnoughToMakeRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nodes := fleet(10)
+		g := peerGroup(t, nodes)
+		for _, n := range nodes[:3] {
+			doKey(t, g, n, 5, errBoom)
+		}
+		time.Sleep(time.Second)
+		doKey(t, g, nodes[3], 5, errBoom)
+		require.Len(t, openOf(g), 2)
+	})
+}
+
 func TestPeersThatJustSucceedOftenEnough(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := breaker.MustNewGroup(breaker.GroupConfig{Peers: &breaker.Peers{}})

@@ -218,3 +218,35 @@ func TestWithoutSlowAfterNoCallIsSlow(t *testing.T) {
 		close(release)
 	})
 }
+
+func TestWithoutAFailureRatioSlowCallsStillOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := breaker.MustNew(breaker.Config{FailureRatio: breaker.Off, SlowAfter: time.Second})
+		do(t, b, 100, errBoom)
+		require.Equal(t, breaker.Closed, b.State())
+		time.Sleep(time.Minute)
+		takes(t, b, 19, time.Second)
+		require.Equal(t, breaker.Closed, b.State())
+		takes(t, b, 1, time.Second)
+		require.Equal(t, breaker.Open, b.State())
+	})
+}
+
+func TestHangingCallsCountAfterARampToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := tripped(t, breaker.Config{SlowAfter: time.Second})
+		time.Sleep(b.Stats().RetryAfter)
+		do(t, b, 2, nil)
+		require.Equal(t, breaker.Closed, b.State())
+		time.Sleep(3 * time.Second)
+		do(t, b, 1, nil) // notices that the ramp is over
+		release := make(chan struct{})
+		for range 12 {
+			go func() { _ = b.Do(t.Context(), func(context.Context) error { <-release; return nil }) }()
+		}
+		time.Sleep(2 * time.Second)
+		takes(t, b, 1, 0)
+		require.Equal(t, int64(12), b.Stats().Overdue)
+		close(release)
+	})
+}
