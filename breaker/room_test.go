@@ -123,6 +123,25 @@ func TestAFifthOfOpenForIsEnoughToMakeRoom(t *testing.T) {
 	})
 }
 
+// Whether a member may open depends on how calls to the others went. Its probes are
+// calls, too.
+func TestProbesCountAmongPeers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := peerGroup(t, fleet(2))
+		doKey(t, g, "node-0", 5, errBoom)
+		time.Sleep(time.Minute)
+		cancelled, cancel := context.WithCancel(t.Context())
+		err := g.Do(cancelled, "node-0", func(context.Context) error { cancel(); return errBoom })
+		require.ErrorIs(t, err, errBoom)
+		doKey(t, g, "node-1", 5, errBoom)
+		require.Equal(t, breaker.Closed, g.Get("node-1").State(), "nothing is known of the other")
+		doKey(t, g, "node-0", 2, nil)
+		require.Equal(t, breaker.Closed, g.Get("node-0").State())
+		doKey(t, g, "node-1", 1, errBoom)
+		require.Equal(t, breaker.Open, g.Get("node-1").State(), "both probes of the other succeeded")
+	})
+}
+
 func TestPeersThatJustSucceedOftenEnough(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := breaker.MustNewGroup(breaker.GroupConfig{Peers: &breaker.Peers{}})
