@@ -355,3 +355,38 @@ func TestWithoutAFailureRatioHalfOfTheProbesDecide(t *testing.T) {
 		}
 	})
 }
+
+func TestProbesThatEndedKeepTheirPlaces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := tripped(t, breaker.Config{Probes: 5})
+		time.Sleep(b.Stats().RetryAfter)
+		do(t, b, 1, nil)
+		do(t, b, 1, errBoom)
+		for range 3 {
+			_, err := b.Allow(t.Context())
+			require.NoError(t, err)
+		}
+		requireRefuses(t, b)
+		require.Equal(t, 3, b.Stats().Probes)
+	})
+}
+
+func TestAProbeGivesUpItsPlaceWhenItsLeaseEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := tripped(t, breaker.Config{Probes: 1})
+		lease := b.Stats().RetryAfter
+		time.Sleep(lease)
+		hanging, err := b.Allow(t.Context())
+		require.NoError(t, err)
+		time.Sleep(lease - 1)
+		requireRefuses(t, b)
+		time.Sleep(1)
+		require.Zero(t, b.Stats().Probes)
+		second, err := b.Allow(t.Context())
+		require.NoError(t, err)
+		hanging.Done(nil)
+		require.Equal(t, breaker.Closed, b.State(), "it counts after all")
+		second.Done(errBoom)
+		require.Equal(t, breaker.Closed, b.State(), "of an earlier state")
+	})
+}
