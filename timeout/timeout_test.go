@@ -187,3 +187,18 @@ func TestHookHearsTheTimeout(t *testing.T) {
 		require.Zero(t, p.Stats().HookPanics)
 	})
 }
+
+// Not even when the call goes on past our limit, and then says that it was too late.
+func TestAfterTheCallerHasCancelledItIsNotOurTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := timeout.MustNew(timeout.Config{Limit: time.Second})
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second/2, cancel)
+		err := p.Do(ctx, func(ctx context.Context) error {
+			_ = waits(ctx)
+			time.Sleep(time.Second)
+			return context.DeadlineExceeded
+		})
+		require.Equal(t, context.DeadlineExceeded, err)
+	})
+}
