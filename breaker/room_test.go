@@ -123,23 +123,33 @@ func TestAFifthOfOpenForIsEnoughToMakeRoom(t *testing.T) {
 	})
 }
 
-// Whether a member may open depends on how calls to the others went. Its probes are
-// calls, too.
+// Whether a member may open depends on how calls to the others went. Their probes
+// are calls, too, unless they are ignored.
 func TestProbesCountAmongPeers(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		g := peerGroup(t, fleet(2))
-		doKey(t, g, "node-0", 5, errBoom)
-		time.Sleep(time.Minute)
-		cancelled, cancel := context.WithCancel(t.Context())
-		err := g.Do(cancelled, "node-0", func(context.Context) error { cancel(); return errBoom })
-		require.ErrorIs(t, err, errBoom)
-		doKey(t, g, "node-1", 5, errBoom)
-		require.Equal(t, breaker.Closed, g.Get("node-1").State(), "nothing is known of the other")
-		doKey(t, g, "node-0", 2, nil)
-		require.Equal(t, breaker.Closed, g.Get("node-0").State())
-		doKey(t, g, "node-1", 1, errBoom)
-		require.Equal(t, breaker.Open, g.Get("node-1").State(), "both probes of the other succeeded")
-	})
+	for name, test := range map[string]struct {
+		probe func(t *testing.T, g *breaker.Group)
+		want  breaker.State
+	}{
+		"success": {func(t *testing.T, g *breaker.Group) { doKey(t, g, "node-0", 2, nil) }, breaker.Open},
+		"failure": {func(t *testing.T, g *breaker.Group) { doKey(t, g, "node-0", 1, errBoom) }, breaker.Closed},
+		"ignored": {func(t *testing.T, g *breaker.Group) {
+			ctx, cancel := context.WithCancel(t.Context())
+			err := g.Do(ctx, "node-0", func(context.Context) error { cancel(); return errBoom })
+			require.ErrorIs(t, err, errBoom)
+		}, breaker.Closed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := peerGroup(t, fleet(2))
+				doKey(t, g, "node-0", 5, errBoom)
+				time.Sleep(time.Minute) // nothing is left in the window
+				test.probe(t, g)
+				g.Get("node-0").Reset() // leaves its place
+				doKey(t, g, "node-1", 5, errBoom)
+				require.Equal(t, test.want, g.Get("node-1").State())
+			})
+		})
+	}
 }
 
 func TestPeersThatJustSucceedOftenEnough(t *testing.T) {
