@@ -21,6 +21,13 @@ func TestWindowForgetsACallBetween9And10StepsLater(t *testing.T) {
 		}
 		require.Equal(t, one, w.sum(10*stepWidth-1))
 		require.Zero(t, w.sum(10*stepWidth), "booked at %d", at)
+
+		w = window10s()
+		w.add(at, true, true)
+		require.Equal(t, one, w.sum(9*stepWidth), "in one leap")
+		w = window10s()
+		w.add(at, true, true)
+		require.Zero(t, w.sum(10*stepWidth), "in one leap")
 	}
 }
 
