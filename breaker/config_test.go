@@ -1,6 +1,7 @@
 package breaker_test
 
 import (
+	"math"
 	"strings"
 	"testing"
 	"time"

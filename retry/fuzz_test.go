@@ -108,7 +108,7 @@ func FuzzDelay(f *testing.F) {
 	f.Add(int64(1), int64(math.MaxInt64), math.MaxFloat64, uint16(2000), almost1, int64(math.MaxInt64), int64(math.MaxInt64))
 	f.Add(int64(math.MaxInt64), int64(math.MaxInt64), 1.0, uint16(1), almost1, int64(math.MinInt64), int64(1))
 	f.Add(int64(1), int64(math.MaxInt64), 1.0001, uint16(65535), 0.0, int64(0), s)
-	f.Add(int64(1), int64(math.MaxInt64), 2.0, uint16(63), almost1, int64(0), s) // 1<<63 ns
+	f.Add(int64(1), int64(math.MaxInt64), 2.0, uint16(63), 0.5, int64(0), s) // 1<<63 ns
 	f.Add(int64(1<<62), int64(math.MaxInt64-1), 1.5, uint16(2), almost1, int64(1), int64(math.MaxInt64))
 
 	f.Fuzz(func(t *testing.T, delay, maxDelay int64, multiplier float64, attempt uint16, draw float64, asked, maxRetryAfter int64) {
@@ -149,6 +149,7 @@ func FuzzDelay(f *testing.F) {
 		}
 		require.GreaterOrEqual(t, told, floor, "Retry-After is a floor")
 		require.LessOrEqual(t, told-floor, bound(c, n), "the backoff has a bound")
+		require.LessOrEqual(t, float64(told-floor), draw*float64(bound(c, n))*(1+1e-9)+1, "of which the draw tells the share")
 	})
 }
 
