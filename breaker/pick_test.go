@@ -131,3 +131,15 @@ func TestFailedProbesOpenAgainInAGroupWithoutPeers(t *testing.T) {
 		require.Equal(t, breaker.Open, g.Get("a").State())
 	})
 }
+
+func TestPickNoticesThatProbesHaveHung(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := halfOpenMember(t, breaker.Config{Probes: 1})
+		_, _, err := g.Pick(t.Context(), []string{"a"}, nil)
+		require.NoError(t, err)
+		time.Sleep(10 * time.Second)
+		_, _, err = g.Pick(t.Context(), []string{"a"}, nil)
+		require.EqualError(t, err, "breaker: a is open")
+		require.Equal(t, breaker.Open, g.Get("a").State())
+	})
+}
