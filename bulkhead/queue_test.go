@@ -157,7 +157,7 @@ func paced(t *testing.T, leave context.Context) *Bulkhead {
 	time.Sleep(200 * time.Millisecond)
 	synctest.Wait()
 	require.Equal(t, 2, b.queue.Len())
-	require.Equal(t, 100*time.Millisecond, b.pace.expect(1))
+	require.Equal(t, 100*time.Millisecond, b.pace.expect(1, 1))
 	return b
 }
 
@@ -185,7 +185,7 @@ func TestThePaceIsForgottenWhenAllHaveGivenUp(t *testing.T) {
 		b := paced(t, leave)
 		place, _ := b.join(time.Time{}, false)
 		b.quit(place)
-		require.NotZero(t, b.pace.spacing, "others still wait")
+		require.NotZero(t, b.pace.grants, "others still wait")
 		cancel()
 		synctest.Wait()
 		require.Zero(t, b.queue.Len())
