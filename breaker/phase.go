@@ -106,7 +106,6 @@ func (b *Breaker) decide(ctx context.Context) (ticket, *rejection) {
 			if !b.slow(p, now, p.window.sum(now)) || !b.trip(ctx, p, now, "slow ratio") {
 				return t, nil
 			}
-			t.cohort.Add(-1)
 		case Open:
 			if !p.over(now) {
 				return t, p.rejection

@@ -89,6 +89,10 @@ func (d *detached) await(limited *limited) bool {
 		return true
 	case <-limited.Done():
 	}
+	if d.parted.Load() { // it was the end of the call that has ended the context
+		<-d.ended
+		return true
+	}
 	timer := time.NewTimer(grace)
 	defer timer.Stop()
 	select {
