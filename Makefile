@@ -4,6 +4,7 @@
 #   make test    all tests, under the race detector where there is a C compiler
 #   make lint    gofmt, go vet, go mod tidy, staticcheck
 #   make bench   what each policy costs, as ratios to a floor measured in the same run
+#   make compare this library beside others, written to bench/RESULTS.md; takes minutes
 
 MODULES := $(patsubst %/go.mod,%,$(shell find . -name go.mod -not -path './tools/*' | sort))
 RACE    := $(if $(shell command -v $(firstword $(shell go env CC))),-race)
@@ -16,7 +17,7 @@ CHECKS := all,-ST1000
 
 export GOWORK := off
 
-.PHONY: test lint bench
+.PHONY: test lint bench compare
 test:
 	@set -e; for m in $(MODULES); do echo "== go test $(RACE) in $$m"; (cd $$m && go test $(RACE) ./...); done
 
@@ -26,5 +27,9 @@ lint:
 		(cd $$m && go mod tidy -diff && go vet ./... && $(STATICCHECK) -checks $(CHECKS) ./...); done
 
 bench:
-	@set -e; for m in $(MODULES); do echo "== go test -bench in $$m"; (cd $$m && go test -run '^$$' -bench . -benchmem ./...); done
+	@set -e; for m in $(filter-out ./bench,$(MODULES)); do echo "== go test -bench in $$m"; (cd $$m && go test -run '^$$' -bench . -benchmem ./...); done
 	cd bench && go run ./cost
+
+# The benchmarks of bench/ are those of many libraries: only compare runs them.
+compare:
+	cd bench && go run ./compare

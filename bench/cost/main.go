@@ -11,7 +11,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -24,6 +23,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/steady-go/steady"
+	"github.com/steady-go/steady/bench/internal/measure"
 	"github.com/steady-go/steady/breaker"
 	"github.com/steady-go/steady/bulkhead"
 	"github.com/steady-go/steady/retry"
@@ -61,21 +61,6 @@ var scales = []string{"breaker closed", "bulkhead"}
 
 const scaleBound = 1.3
 
-// Calls go through variables, as a user's do: the compiler sees nothing of them.
-var (
-	errBoom = errors.New("boom")
-	ignores = func(context.Context) error { return nil }
-	fails   = func(context.Context) error { return errBoom }
-	waits   = func(ctx context.Context) error {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		default:
-			return nil
-		}
-	}
-)
-
 // cases returns what is measured, by name. Each func makes one call, on a context
 // that cannot be cancelled or, where that matters, on one that can.
 func cases(cancellable context.Context) map[string]func() {
@@ -84,7 +69,7 @@ func cases(cancellable context.Context) map[string]func() {
 
 	closed := breaker.MustNew(breaker.Config{})
 	open := breaker.MustNew(breaker.Config{ConsecutiveFailures: 1, OpenFor: time.Hour})
-	_ = open.Do(background, fails)
+	_ = open.Do(background, measure.Fails)
 	slow := breaker.MustNew(breaker.Config{SlowAfter: time.Second})
 	group := breaker.MustNewGroup(breaker.GroupConfig{Peers: &breaker.Peers{}})
 	failing := breaker.MustNew(breaker.Config{FailureRatio: 1})
@@ -99,74 +84,41 @@ func cases(cancellable context.Context) map[string]func() {
 	sem := semaphore.NewWeighted(10)
 
 	withTimeout := func(call func(context.Context) error) {
-		ctx, cancel := context.WithTimeoutCause(cancellable, time.Hour, errBoom)
+		ctx, cancel := context.WithTimeoutCause(cancellable, time.Hour, measure.ErrBoom)
 		_ = call(ctx)
 		cancel()
 	}
 	return map[string]func(){
-		"bare call":                func() { _ = ignores(background) },
+		"bare call":                func() { _ = measure.Ignores(background) },
 		"time.Since":               func() { _ = time.Since(start) },
-		"semaphore":                func() { _ = sem.Acquire(background, 1); _ = ignores(background); sem.Release(1) },
-		"WithTimeoutCause waited":  func() { withTimeout(waits) },
-		"WithTimeoutCause ignored": func() { withTimeout(ignores) },
-		"breaker closed":           func() { _ = closed.Do(background, ignores) },
-		"breaker open":             func() { _ = open.Do(background, ignores) },
-		"breaker slow":             func() { _ = slow.Do(background, ignores) },
-		"breaker group":            func() { _ = group.Do(background, "node-1", ignores) },
-		"breaker failing":          func() { _ = failing.Do(background, fails); _ = failing.Do(background, ignores) },
-		"bulkhead":                 func() { _ = gate.Do(background, ignores) },
-		"bulkhead full":            func() { _ = full.Do(background, ignores) },
-		"bulkhead queued":          handOver(bulkheadLock{bulkhead.MustNew(bulkhead.Config{Limit: 1, Queue: 1, MaxWait: time.Hour})}),
-		"semaphore queued":         handOver(semaphoreLock{semaphore.NewWeighted(1)}),
-		"retry":                    func() { _ = again.Do(background, ignores) },
-		"timeout waited":           func() { _ = limit.Do(cancellable, waits) },
-		"timeout ignored":          func() { _ = limit.Do(cancellable, ignores) },
-		"chain waited":             func() { _ = chain.Do(cancellable, waits) },
-		"chain ignored":            func() { _ = chain.Do(cancellable, ignores) },
+		"semaphore":                func() { _ = sem.Acquire(background, 1); _ = measure.Ignores(background); sem.Release(1) },
+		"WithTimeoutCause waited":  func() { withTimeout(measure.Waits) },
+		"WithTimeoutCause ignored": func() { withTimeout(measure.Ignores) },
+		"breaker closed":           func() { _ = closed.Do(background, measure.Ignores) },
+		"breaker open":             func() { _ = open.Do(background, measure.Ignores) },
+		"breaker slow":             func() { _ = slow.Do(background, measure.Ignores) },
+		"breaker group":            func() { _ = group.Do(background, "node-1", measure.Ignores) },
+		"breaker failing":          func() { _ = failing.Do(background, measure.Fails); _ = failing.Do(background, measure.Ignores) },
+		"bulkhead":                 func() { _ = gate.Do(background, measure.Ignores) },
+		"bulkhead full":            func() { _ = full.Do(background, measure.Ignores) },
+		"bulkhead queued":          measure.HandOver(bulkhead.MustNew(bulkhead.Config{Limit: 1, Queue: 1, MaxWait: time.Hour}).Do),
+		"semaphore queued":         measure.HandOver(behind(semaphore.NewWeighted(1))),
+		"retry":                    func() { _ = again.Do(background, measure.Ignores) },
+		"timeout waited":           func() { _ = limit.Do(cancellable, measure.Waits) },
+		"timeout ignored":          func() { _ = limit.Do(cancellable, measure.Ignores) },
+		"chain waited":             func() { _ = chain.Do(cancellable, measure.Waits) },
+		"chain ignored":            func() { _ = chain.Do(cancellable, measure.Ignores) },
 	}
 }
 
-// A lock lets one in at a time and the next wait.
-type lock interface {
-	acquire() (release func())
-}
-
-type bulkheadLock struct{ b *bulkhead.Bulkhead }
-
-func (l bulkheadLock) acquire() func() {
-	p, err := l.b.Acquire(context.Background())
-	if err != nil {
-		panic(err)
-	}
-	return p.Release
-}
-
-type semaphoreLock struct{ s *semaphore.Weighted }
-
-func (l semaphoreLock) acquire() func() {
-	if err := l.s.Acquire(context.Background(), 1); err != nil {
-		panic(err)
-	}
-	return func() { l.s.Release(1) }
-}
-
-// handOver returns a func that lets one goroutine wait for a lock that this one
-// holds, and hands it over.
-func handOver(l lock) func() {
-	ask, got := make(chan struct{}), make(chan struct{})
-	go func() {
-		for range ask {
-			release := l.acquire()
-			release()
-			got <- struct{}{}
+// behind returns what makes a call with a permit of s.
+func behind(s *semaphore.Weighted) measure.Do {
+	return func(ctx context.Context, call func(context.Context) error) error {
+		if err := s.Acquire(ctx, 1); err != nil {
+			return err
 		}
-	}()
-	return func() {
-		release := l.acquire()
-		ask <- struct{}{}
-		runtime.Gosched() // lets it begin to wait
-		release()
-		<-got
+		defer s.Release(1)
+		return call(ctx)
 	}
 }
 
@@ -176,7 +128,7 @@ type sample struct {
 	allocs int64
 }
 
-func measure(f func()) sample {
+func sampleOf(f func()) sample {
 	r := testing.Benchmark(func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
@@ -186,7 +138,7 @@ func measure(f func()) sample {
 	return sample{float64(r.T.Nanoseconds()) / float64(r.N), r.AllocsPerOp()}
 }
 
-func measureParallel(f func()) sample {
+func parallelSampleOf(f func()) sample {
 	r := testing.Benchmark(func(b *testing.B) {
 		b.RunParallel(func(pb *testing.PB) {
 			for pb.Next() {
@@ -195,12 +147,6 @@ func measureParallel(f func()) sample {
 		})
 	})
 	return sample{ns: float64(r.T.Nanoseconds()) / float64(r.N)}
-}
-
-func median(v []float64) float64 {
-	v = slices.Sorted(slices.Values(v))
-	n := len(v)
-	return (v[(n-1)/2] + v[n/2]) / 2
 }
 
 func main() {
@@ -238,7 +184,7 @@ func serial(all map[string]func(), passes int) (ok bool) {
 	allocs := make([]int64, len(claims))
 	for range passes {
 		for i, c := range claims {
-			floor, policy := measure(all[c.floor]), measure(all[c.policy])
+			floor, policy := sampleOf(all[c.floor]), sampleOf(all[c.policy])
 			relation := policy.ns / floor.ns
 			if c.plus {
 				relation = policy.ns - floor.ns
@@ -260,12 +206,12 @@ func serial(all map[string]func(), passes int) (ok bool) {
 		bound, verdict := "", ""
 		if c.bound > 0 {
 			bound, verdict = fmt.Sprintf("%.2g%s", c.bound, unit), "ok"
-			if median(s.relation) > c.bound {
+			if measure.Median(s.relation) > c.bound {
 				verdict, ok = "ABOVE", false
 			}
 		}
-		fmt.Fprintf(w, "%s\t%.1f\t%d\t%s\t%.1f\t%.2f%s\t%.2f to %.2f\t%s\t%s\t\n", c.name, median(s.policy), allocs[i],
-			c.floor, median(s.floor), median(s.relation), unit, slices.Min(s.relation), slices.Max(s.relation), bound, verdict)
+		fmt.Fprintf(w, "%s\t%.1f\t%d\t%s\t%.1f\t%.2f%s\t%.2f to %.2f\t%s\t%s\t\n", c.name, measure.Median(s.policy), allocs[i],
+			c.floor, measure.Median(s.floor), measure.Median(s.relation), unit, slices.Min(s.relation), slices.Max(s.relation), bound, verdict)
 	}
 	w.Flush()
 	return ok
@@ -279,23 +225,23 @@ func parallel(all map[string]func(), passes int) (ok bool) {
 	for range passes {
 		for _, name := range names {
 			runtime.GOMAXPROCS(1)
-			one := measureParallel(all[name])
+			one := parallelSampleOf(all[name])
 			runtime.GOMAXPROCS(2)
-			two := measureParallel(all[name])
+			two := parallelSampleOf(all[name])
 			loss[name] = append(loss[name], two.ns/one.ns)
 		}
 	}
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "\ntwo cores\ttime a call, to one core\tto what the semaphore loses\tbound\t\t")
 	ok = true
-	floor := median(loss["semaphore"])
+	floor := measure.Median(loss["semaphore"])
 	fmt.Fprintf(w, "semaphore\t%.2f×\t\t\t\t\n", floor)
 	for _, name := range scales {
-		relative, verdict := median(loss[name])/floor, "ok"
+		relative, verdict := measure.Median(loss[name])/floor, "ok"
 		if relative > scaleBound {
 			verdict, ok = "ABOVE", false
 		}
-		fmt.Fprintf(w, "%s\t%.2f×\t%.2f×\t%.1f×\t%s\t\n", name, median(loss[name]), relative, scaleBound, verdict)
+		fmt.Fprintf(w, "%s\t%.2f×\t%.2f×\t%.1f×\t%s\t\n", name, measure.Median(loss[name]), relative, scaleBound, verdict)
 	}
 	w.Flush()
 	return ok

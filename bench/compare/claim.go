@@ -1,0 +1,80 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/steady-go/steady/bench/internal/measure"
+	"github.com/steady-go/steady/bench/speed"
+)
+
+// A claim is a bound on what this library costs, on one core.
+type claim struct {
+	About string
+	Case  string
+	Than  string // the library or floor that it is compared to
+	Bound float64
+	Unit  unit
+}
+
+// A unit is what is compared.
+type unit string
+
+const (
+	quotients unit = " ×"           // time, as a quotient
+	nanosec   unit = " ns more"     // time, as a difference
+	allocs    unit = " allocs more" // allocations, as a difference
+	none      unit = " allocs"      // allocations
+)
+
+var claims = []claim{
+	{"breaker, closed", "BreakerClosed", "gobreaker", 0.4, quotients},
+	{"breaker, closed", "BreakerClosed", "failsafe-go", 0.06, quotients},
+	{"breaker, closed", "BreakerClosed", "", 0, none},
+	{"breaker, open", "BreakerOpen", "gobreaker", 0.7, quotients},
+	{"pipeline, the call ignores its context", "PipelineIgnored", "failsafe-go", 0.15, quotients},
+	{"pipeline, the call ignores its context", "PipelineIgnored", "by-hand", 0.4, quotients},
+	{"pipeline, the call ignores its context", "PipelineIgnored", "context.WithTimeout", 2, allocs},
+	{"pipeline, the call waits", "PipelineWaited", "failsafe-go", 0.35, quotients},
+	{"pipeline, the call waits", "PipelineWaited", "by-hand", 0.75, quotients},
+	{"pipeline, the call waits", "PipelineWaited", "context.WithTimeout", 2, allocs},
+	{"retry, the first attempt succeeds", "RetryFirst", "bare", 15, nanosec},
+	{"bulkhead, full", "BulkheadFull", "bare", 10, nanosec},
+}
+
+// A finding is what was measured of a claim.
+type finding struct {
+	claim
+	Median, Low, High float64
+}
+
+func (f finding) ok() bool { return f.Median <= f.Bound }
+
+func (f finding) String() string {
+	than, verdict := f.Than, "ok"
+	if than == "" {
+		than = "none"
+	}
+	if !f.ok() {
+		verdict = "**ABOVE**"
+	}
+	return fmt.Sprintf("| %s | %s | %s%s | %s%s | %s to %s | %s |", f.About, than,
+		figure(f.Bound), f.Unit, figure(f.Median), f.Unit, figure(f.Low), figure(f.High), verdict)
+}
+
+func (t times) find(c claim) finding {
+	var v []float64
+	serial := setting{"serial", 1}
+	own := bench{c.Case, speed.Steady, serial}
+	switch c.Unit {
+	case quotients:
+		v = t.relation(c.Case, c.Than, serial, quotient)
+	case nanosec:
+		v = t.relation(c.Case, c.Than, serial, difference)
+	case allocs:
+		v = []float64{t.allocs(own) - t.allocs(bench{c.Case, c.Than, serial})}
+	case none:
+		v = []float64{t.allocs(own)}
+	}
+	return finding{c, measure.Median(v), slices.Min(v), slices.Max(v)}
+}
