@@ -164,3 +164,16 @@ func TestAGroupThatGetMadeTooLargeShrinksAgain(t *testing.T) {
 		require.Len(t, g.Stats().Members, 10)
 	})
 }
+
+// A probe that outlived its lease has failed, but it has its place: no further one is
+// admitted for it.
+func TestAProbePastItsLeaseKeepsItsPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := halfOpen(t, breaker.Config{})
+		allow(t, b, 1) // never ended
+		time.Sleep(time.Minute)
+		allow(t, b, 2)
+		requireRefuses(t, b)
+		require.Equal(t, 2, b.Stats().Probes)
+	})
+}
