@@ -89,6 +89,12 @@ func TestContextErrShowsErrorAndCause(t *testing.T) {
 	require.False(t, rejected, "that another call was refused is not that this one was")
 }
 
+// passing is an error that says of itself that it is not permanent.
+type passing struct{}
+
+func (passing) Error() string   { return "passing" }
+func (passing) Permanent() bool { return false }
+
 func TestMarksKeepTheError(t *testing.T) {
 	require.NoError(t, steady.Permanent(nil))
 	require.NoError(t, steady.RetryAfter(nil, time.Second))
@@ -98,6 +104,8 @@ func TestMarksKeepTheError(t *testing.T) {
 	require.EqualError(t, err, "x: boom")
 	require.True(t, steady.IsPermanent(err))
 	require.False(t, steady.IsPermanent(errBoom))
+	require.True(t, steady.IsPermanent(errors.Join(passing{}, steady.Permanent(errBoom))), "one that says no hides none that says yes")
+	require.False(t, steady.IsPermanent(nil))
 	after, ok := steady.RetryAfterOf(err)
 	require.True(t, ok)
 	require.Equal(t, time.Second, after)

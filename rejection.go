@@ -45,11 +45,33 @@ func Permanent(err error) error {
 // IsPermanent reports whether err or an error in its tree was marked by
 // [Permanent], or is one that says so of itself by a method Permanent() bool.
 func IsPermanent(err error) bool {
-	e, ok := errors.AsType[interface {
-		error
-		Permanent() bool
-	}](err)
-	return ok && e.Permanent()
+	return anyIn(err, func(err error) bool {
+		e, ok := err.(interface{ Permanent() bool })
+		return ok && e.Permanent()
+	})
+}
+
+// anyIn reports whether is holds for an error in err's tree, which it walks as
+// [errors.As] does. Unlike that it goes on past an error of the right type that has
+// nothing to say.
+func anyIn(err error, is func(error) bool) bool {
+	if err == nil {
+		return false
+	}
+	if is(err) {
+		return true
+	}
+	switch e := err.(type) {
+	case interface{ Unwrap() error }:
+		return anyIn(e.Unwrap(), is)
+	case interface{ Unwrap() []error }:
+		for _, err := range e.Unwrap() {
+			if anyIn(err, is) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 type permanentError struct{ err error }
@@ -73,25 +95,20 @@ func RetryAfter(err error, d time.Duration) error {
 // RetryAfterOf returns the time given by the first error in err's tree that was
 // marked by [RetryAfter] or is a [Rejection], and can tell. It is never negative.
 // It reports false if there is none.
-func RetryAfterOf(err error) (time.Duration, bool) {
-	if e, ok := err.(interface {
-		RetryAfter() (time.Duration, bool)
-	}); ok {
-		if d, ok := e.RetryAfter(); ok {
-			return max(d, 0), true
+func RetryAfterOf(err error) (after time.Duration, known bool) {
+	known = anyIn(err, func(err error) bool {
+		if e, ok := err.(interface {
+			RetryAfter() (time.Duration, bool)
+		}); ok {
+			after, ok = e.RetryAfter()
+			return ok
 		}
+		return false
+	})
+	if !known {
+		return 0, false
 	}
-	switch e := err.(type) {
-	case interface{ Unwrap() error }:
-		return RetryAfterOf(e.Unwrap())
-	case interface{ Unwrap() []error }:
-		for _, err := range e.Unwrap() {
-			if d, ok := RetryAfterOf(err); ok {
-				return d, true
-			}
-		}
-	}
-	return 0, false
+	return max(after, 0), true
 }
 
 type retryAfterError struct {

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"runtime"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -16,25 +14,13 @@ import (
 
 	"github.com/steady-go/steady"
 	"github.com/steady-go/steady/breaker"
+	"github.com/steady-go/steady/internal/unwind"
 	"github.com/steady-go/steady/steadytest"
 )
 
 // The tests of this file are named after the faults that breakers of other
 // libraries have shipped. Each of these was planted here once, as the line
 // "Planted" tells, and the test was seen to fail.
-
-// unwinds makes a call under p that panics, and one that ends its goroutine.
-func unwinds(ctx context.Context, p steady.Policy) {
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		defer func() { _ = recover() }()
-		_ = p.Do(ctx, func(context.Context) error { panic("boom") })
-	})
-	wg.Go(func() {
-		_ = p.Do(ctx, func(context.Context) error { runtime.Goexit(); return nil })
-	})
-	wg.Wait()
-}
 
 // halfOpen returns a breaker whose open time has just passed.
 func halfOpen(t *testing.T, c breaker.Config) *breaker.Breaker {
@@ -63,7 +49,7 @@ func allow(t *testing.T, b *breaker.Breaker, n int) []*breaker.Permit {
 func TestTrap01APanicLeaksNoProbe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := halfOpen(t, breaker.Config{Probes: 10})
-		unwinds(t.Context(), b)
+		unwind.Under(t.Context(), b)
 		require.Equal(t, breaker.HalfOpen, b.State())
 		require.Zero(t, b.Stats().Probes)
 	})
@@ -74,7 +60,7 @@ func TestTrap01APanicLeaksNoProbe(t *testing.T) {
 // Planted: group.go: Do counts inFlight down without defer → 2 calls in flight.
 func TestTrap01APanicHoldsNoMember(t *testing.T) {
 	g := breaker.MustNewGroup(breaker.GroupConfig{})
-	unwinds(t.Context(), g.By(func(context.Context) string { return "node" }))
+	unwind.Under(t.Context(), g.By(func(context.Context) string { return "node" }))
 	require.Zero(t, g.Stats().Members["node"].InFlight)
 }
 
@@ -125,7 +111,7 @@ func TestTrap03PanicsOpenIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := breaker.MustNew(breaker.Config{})
 		for range 10 {
-			unwinds(t.Context(), b)
+			unwind.Under(t.Context(), b)
 		}
 		require.Equal(t, breaker.Open, b.State())
 	})

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/steady-go/steady"
 	"github.com/steady-go/steady/bulkhead"
+	"github.com/steady-go/steady/internal/unwind"
 	"github.com/steady-go/steady/steadytest"
 )
 
@@ -22,27 +22,13 @@ import (
 // other libraries have shipped. Each of these was planted here once, as the line
 // "Planted" tells, and the test was seen to fail.
 
-// unwinds makes a call under p that panics, and then one that ends its goroutine.
-func unwinds(ctx context.Context, p steady.Policy) {
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		defer func() { _ = recover() }()
-		_ = p.Do(ctx, func(context.Context) error { panic("boom") })
-	})
-	wg.Wait()
-	wg.Go(func() {
-		_ = p.Do(ctx, func(context.Context) error { runtime.Goexit(); return nil })
-	})
-	wg.Wait()
-}
-
 // Bulkheads that release when the call returns lose a permit with each panic, and
 // those that recover lose one with each Goexit, until none is left.
 // Planted: bulkhead.go: Do leaves without defer → 2 in flight; it leaves only for
 // what recover finds → 1.
 func TestTrap01APanicLeaksNoPermit(t *testing.T) {
 	b := bulkhead.MustNew(bulkhead.Config{Limit: 2})
-	unwinds(t.Context(), b)
+	unwind.Under(t.Context(), b)
 	require.Equal(t, bulkhead.Stats{Limit: 2}, b.Stats())
 }
 
@@ -51,7 +37,7 @@ func TestTrap01APanicLeaksNoPermit(t *testing.T) {
 // → success.
 func TestTrap03APanicIsReportedAsAFailure(t *testing.T) {
 	var r steadytest.Recorder
-	unwinds(t.Context(), bulkhead.MustNew(bulkhead.Config{Limit: 2, Hook: &r}))
+	unwind.Under(t.Context(), bulkhead.MustNew(bulkhead.Config{Limit: 2, Hook: &r}))
 	require.Len(t, r.Outcomes(), 2)
 	for _, e := range r.Outcomes() {
 		require.Equal(t, steady.Failure, e.Outcome)

@@ -134,10 +134,9 @@ func MustNew(c Config) *Retry { return check.Must(New(c)) }
 //
 // An error comes back as [*Error], which unwraps to that of the last attempt that
 // was started (when the caller ended that, of the one before) and tells, by
-// [errors.Is], why there was no further one. When
-// policies further in refused every attempt, so that none was started, Do returns
-// the last rejection untouched, or [steady.ContextErr] if ctx was done before the
-// next.
+// [errors.Is], why there was no further one. When policies further in refused every
+// attempt, so that none was started, Do returns the last rejection untouched, or
+// [steady.ContextErr] if ctx was done before the next.
 func (r *Retry) Do(ctx context.Context, call func(context.Context) error) (err error) {
 	if ctx.Err() != nil {
 		return r.report.ContextDone(ctx, 0)

@@ -3,8 +3,6 @@ package retry_test
 import (
 	"context"
 	"math"
-	"runtime"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/steady-go/steady"
+	"github.com/steady-go/steady/internal/unwind"
 	"github.com/steady-go/steady/retry"
 	"github.com/steady-go/steady/steadytest"
 )
@@ -20,27 +19,13 @@ import (
 // have shipped. Each of these was planted here once, as the line "Planted" tells, and
 // the test was seen to fail.
 
-// unwinds makes a call under p that panics, and then one that ends its goroutine.
-func unwinds(ctx context.Context, p steady.Policy) {
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		defer func() { _ = recover() }()
-		_ = p.Do(ctx, func(context.Context) error { panic("boom") })
-	})
-	wg.Wait()
-	wg.Go(func() {
-		_ = p.Do(ctx, func(context.Context) error { runtime.Goexit(); return nil })
-	})
-	wg.Wait()
-}
-
 // Where an attempt takes from the budget and gives back when it returns, a panic
 // leaks what it took.
 // Planted: retry.go: run takes from the budget before the first attempt too, and gives
 // that back after it → 472 tokens.
 func TestTrap01APanicLeaksNoBudget(t *testing.T) {
 	r := retry.MustNew(retry.Config{})
-	unwinds(t.Context(), r)
+	unwind.Under(t.Context(), r)
 	require.Equal(t, 500, r.Stats().Budget.Tokens)
 }
 
@@ -48,7 +33,7 @@ func TestTrap01APanicLeaksNoBudget(t *testing.T) {
 // Planted: retry.go: done judges a Do that did not return by its error, nil → success.
 func TestTrap03APanicIsReportedAsAFailure(t *testing.T) {
 	var r steadytest.Recorder
-	unwinds(t.Context(), retry.MustNew(retry.Config{Hook: &r}))
+	unwind.Under(t.Context(), retry.MustNew(retry.Config{Hook: &r}))
 	require.Len(t, r.Outcomes(), 2)
 	for _, e := range r.Outcomes() {
 		require.Equal(t, steady.Failure, e.Outcome)
