@@ -162,6 +162,7 @@ type Breaker struct {
 	group    *Group       // nil for a breaker that is on its own
 	inFlight atomic.Int64 // calls that came through the group
 	recent   *window      // all calls of a member with peers
+	lately   *window      // the same, over a tenth of that time
 
 	phase atomic.Pointer[phase]
 }
@@ -196,6 +197,7 @@ func newBreaker(c Config, key string, g *Group) *Breaker {
 		b.origin = g.origin
 		if g.peers != nil {
 			b.recent = newWindow(c.Window, 0) // in step with that of the group
+			b.lately = newWindow(c.Window/steps, 0)
 		}
 	}
 	b.report.Init(c.Hook, "breaker", c.Name, key)

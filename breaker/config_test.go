@@ -65,7 +65,7 @@ func TestGroupConfigNamesEveryFaultAtOnce(t *testing.T) {
 	g, err := breaker.NewGroup(breaker.GroupConfig{
 		Config:  breaker.Config{Probes: -1},
 		MaxKeys: -1,
-		Peers:   &breaker.Peers{MinSuccess: -0.1, MaxOpenShare: 1.1},
+		Peers:   &breaker.Peers{MinSuccess: -0.1, MaxOpenShare: 1.1, ShedAbove: 1},
 	})
 	require.Nil(t, g)
 	require.EqualError(t, err, strings.Join([]string{
@@ -73,6 +73,7 @@ func TestGroupConfigNamesEveryFaultAtOnce(t *testing.T) {
 		"breaker: GroupConfig.MaxKeys must be >= 0, got -1",
 		"breaker: GroupConfig.Peers.MinSuccess must be above 0 and at most 1, got -0.1",
 		"breaker: GroupConfig.Peers.MaxOpenShare must be above 0 and at most 1, got 1.1",
+		"breaker: GroupConfig.Peers.ShedAbove must be above 0 and below 1, or Off, got 1",
 	}, "\n"))
 	require.Panics(t, func() { breaker.MustNewGroup(breaker.GroupConfig{MaxKeys: -1}) })
 	_, err = breaker.NewGroup(breaker.GroupConfig{MaxKeys: 2, Peers: &breaker.Peers{MinSuccess: 1, MaxOpenShare: 1}})

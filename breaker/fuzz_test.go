@@ -55,7 +55,7 @@ func FuzzConfig(f *testing.F) {
 			MaxKeys: maxKeys,
 		}
 		if withPeers {
-			c.Peers = &breaker.Peers{MinSuccess: minSuccess, MaxOpenShare: maxOpenShare}
+			c.Peers = &breaker.Peers{MinSuccess: minSuccess, MaxOpenShare: maxOpenShare, ShedAbove: maxOpenShare}
 		}
 		synctest.Test(t, func(t *testing.T) {
 			g, err := breaker.NewGroup(c)

@@ -51,6 +51,15 @@ type Peers struct {
 	// one would open, that which has been open for longest probes early, so that it
 	// makes room if it is well again. Above 0 and at most 1. 0 means 0.3.
 	MaxOpenShare float64
+
+	// ShedAbove is the share of the calls to all members that may fail. When more do,
+	// of MinCalls or more within a tenth of Window, and no member does well by
+	// itself, Do and Pick refuse so many calls at random, with [ErrShed], that the rest
+	// can succeed. An overload that feeds itself, in which the members work for callers
+	// who have left, ends so within seconds, and otherwise may last for ever. Above 0 and
+	// below 1; Off refuses nothing. 0 means 0.5: as in Google's SRE Book, chapter 21,
+	// twice as many calls are then let through as succeed.
+	ShedAbove float64
 }
 
 // A Group keeps one [Breaker] for each key: a host, a node, a shard, a tenant. It
@@ -72,7 +81,8 @@ type Group struct {
 	allRefused *rejection
 	drawKey    string // of Pick's random draws
 
-	peers *peers // nil without Peers
+	peers   *peers   // nil without Peers
+	shedder *shedder // nil without Peers, or with ShedAbove Off
 }
 
 // NewGroup returns an empty group, or an error that names every fault of c.
@@ -86,27 +96,36 @@ func NewGroup(c GroupConfig) (*Group, error) {
 	c.MaxKeys = cmp.Or(c.MaxKeys, 1024)
 	f.Require(c.MaxKeys >= 1, "MaxKeys", "be >= 0", c.MaxKeys)
 	f.Require(c.MaxKeys != 1 || c.Peers == nil, "MaxKeys", "be above 1 with Peers", c.MaxKeys)
-	p := newPeers(c.Peers, cfg, f)
+	p, s := newPeers(c.Peers, cfg, f), newShedder(c.Peers, cfg, f)
 	if err := f.Err(); err != nil {
 		return nil, err
 	}
-	g := &Group{cfg: cfg, maxKeys: c.MaxKeys, origin: time.Now(), members: make(map[string]*Breaker), peers: p}
+	g := &Group{cfg: cfg, maxKeys: c.MaxKeys, origin: time.Now(), members: make(map[string]*Breaker), peers: p, shedder: s}
 	g.report.Init(c.Hook, "breaker", c.Name, "")
 	g.drawKey = "breaker.pick:" + c.Name
 	g.surplus = newBreaker(cfg, "", g)
 	g.surplus.phase.Store(g.surplus.phaseOf(Disabled, 0))
 	g.noneToPick = &rejection{breaker: g.surplus, is: ErrNoCandidate, reason: "no candidate", text: ErrNoCandidate.Error()}
 	g.allRefused = g.surplus.refusal("open", "refusing every candidate", 0)
+	if s != nil {
+		s.refusal = g.surplus.refusal(shedding, "shedding load", 0)
+		s.refusal.is = ErrShed
+		g.report.Emit(context.Background(), steady.Event{Kind: steady.KindState, To: admitting})
+	}
 	return g, nil
 }
 
 // MustNewGroup is like [NewGroup] but panics on an error.
 func MustNewGroup(c GroupConfig) *Group { return check.Must(NewGroup(c)) }
 
-// Do runs call under the breaker of key; see [Breaker.Do].
+// Do runs call under the breaker of key; see [Breaker.Do]. Its rejection may also
+// match [ErrShed].
 func (g *Group) Do(ctx context.Context, key string, call func(context.Context) error) error {
 	if ctx.Err() != nil {
 		return g.report.ContextDone(ctx, 0)
+	}
+	if refused := g.shed(ctx); refused != nil {
+		return g.report.Reject(ctx, refused.reason, 0, refused)
 	}
 	b, isNew := g.hold(key, false)
 	defer b.inFlight.Add(-1)
@@ -237,6 +256,8 @@ func (b *Breaker) forgotten(now int64) bool {
 type GroupStats struct {
 	Members    map[string]Stats // by key
 	Unguarded  uint64           // calls made without a breaker for want of room so far
+	Shedding   float64          // share of the calls that are refused now because all members fail
+	Shed       uint64           // calls refused for that so far
 	HookPanics uint64           // panics of the hook so far, those of present members included
 }
 
@@ -249,6 +270,9 @@ func (g *Group) Stats() GroupStats {
 		Members:    make(map[string]Stats, len(g.members)),
 		Unguarded:  g.unguarded.Load(),
 		HookPanics: g.report.Panics() + g.surplus.report.Panics(),
+	}
+	if g.shedder != nil {
+		s.Shedding, s.Shed = g.shedder.refusing(), g.shedder.soFar.Load()
 	}
 	for key, b := range g.members {
 		m := b.Stats()

@@ -131,7 +131,7 @@ func TestSeqGoesOnWhenAMemberIsMadeAgain(t *testing.T) {
 // member's own calls pass for those of its peers.
 func TestPeersAreNotMistakenForTheMemberItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := breaker.MustNewGroup(breaker.GroupConfig{Peers: &breaker.Peers{}})
+		g := breaker.MustNewGroup(breaker.GroupConfig{Peers: &breaker.Peers{ShedAbove: breaker.Off}})
 		time.Sleep(time.Second)
 		doKey(t, g, "only", 1, nil)
 		for range 1000 {

@@ -45,10 +45,14 @@ func newPeers(p *Peers, c Config, f *check.Faults) *peers {
 // book counts the end of a call to member b among its peers. One that was slow did
 // not go well either: otherwise an overload would open one slow node after the
 // other.
-func (g *Group) book(b *Breaker, now int64, failed bool) {
+func (g *Group) book(ctx context.Context, b *Breaker, now int64, failed bool) {
 	if g.peers != nil {
 		b.recent.add(now, failed, false)
 		g.peers.calls.add(now, failed, false)
+		b.lately.add(now, failed, false)
+		if failed {
+			g.review(ctx, now)
+		}
 	}
 }
 

@@ -193,7 +193,7 @@ func (b *Breaker) book(ctx context.Context, t ticket, now int64, outcome steady.
 	slow := b.cfg.SlowAfter > 0 && t.ran(now) >= b.cfg.SlowAfter
 	p.window.add(now, failed, slow)
 	if b.group != nil {
-		b.group.book(b, now, failed || slow)
+		b.group.book(ctx, b, now, failed || slow)
 	}
 	if p.state != Closed {
 		return
@@ -274,7 +274,7 @@ func (b *Breaker) bookProbe(ctx context.Context, t ticket, now int64, outcome st
 		outcome = steady.Failure
 	}
 	if b.group != nil && outcome != steady.Ignored {
-		b.group.book(b, now, outcome == steady.Failure)
+		b.group.book(ctx, b, now, outcome == steady.Failure)
 	}
 	b.conclude(ctx, p, now, p.trial.end(now, t.probe, outcome))
 }

@@ -20,7 +20,7 @@ var ErrNoCandidate = errors.New("breaker: no candidate to pick from")
 // The permit is that of the chosen member; see [Breaker.Allow]. When every
 // candidate refuses, Pick returns the rejection of the one to which it pays to come
 // back soonest, which matches [ErrOpen]. Without candidates its rejection matches
-// [ErrNoCandidate].
+// [ErrNoCandidate]; with Peers it may match [ErrShed].
 //
 //	node, permit, err := group.Pick(ctx, nodes, tried)
 //	if err != nil {
@@ -31,6 +31,9 @@ var ErrNoCandidate = errors.New("breaker: no candidate to pick from")
 func (g *Group) Pick(ctx context.Context, candidates, tried []string) (key string, p *Permit, err error) {
 	if ctx.Err() != nil {
 		return "", nil, g.report.ContextDone(ctx, 0)
+	}
+	if refused := g.shed(ctx); refused != nil {
+		return "", nil, g.report.Reject(ctx, refused.reason, 0, refused)
 	}
 	fresh := func(key string) bool { return !slices.Contains(tried, key) }
 	if key, p := g.pickOf(ctx, candidates, fresh); p != nil {

@@ -29,8 +29,10 @@ func (r *rejection) RejectedBy() (policy, name, key string) {
 }
 
 // Permanent reports whether another attempt is in vain: nobody knows how long a
-// state is forced.
-func (r *rejection) Permanent() bool { return r.reason == ForcedOpen.String() }
+// state is forced, and a retry that drew again would undo what is shed.
+func (r *rejection) Permanent() bool {
+	return r.reason == ForcedOpen.String() || r.reason == shedding
+}
 
 // RetryAfter is the time until an open breaker probes. A forced one cannot tell,
 // nor can one that is probing.
