@@ -38,6 +38,7 @@ type shedder struct {
 
 	changes atomic.Uint64 // of state: while it is odd, calls are shed
 	began   atomic.Int64  // when the state changed
+	failing atomic.Int64  // since when too many calls fail; 0 while they do not
 	share   atomic.Uint64 // of calls to refuse, the bits of a float64
 	lookAt  atomic.Int64  // when to look at the members again
 	refused *window       // of the calls that were refused, as failures
@@ -117,7 +118,13 @@ func (g *Group) review(ctx context.Context, now int64) {
 	surplus := float64(asked) - float64(succeeded)/(1-s.above)
 	s.share.Store(math.Float64bits(max(0, surplus/float64(asked+s.probes))))
 
-	switch fail := asked >= s.minCalls && surplus > 0 && !g.oneIsWell(now, on); {
+	tooMany := asked >= s.minCalls && surplus > 0
+	if !tooMany {
+		s.failing.Store(0)
+	} else if s.failing.Load() == 0 {
+		s.failing.Store(now)
+	}
+	switch fail := tooMany && !g.oneIsWell(now, on); {
 	case fail && !on:
 		g.turn(ctx, now, changes, admitting, shedding, "all members fail")
 	case !fail && on:
@@ -137,20 +144,30 @@ func (g *Group) lately(now int64) (calls, succeeded int64) {
 	return calls, succeeded
 }
 
-// oneIsWell reports whether there is a member that does well by itself. While calls
-// are shed that shows only over a whole Window of it: few reach a member, and those
-// may do well because they are few. What it has shown then must hold until enough
-// calls have come to show it again.
+// oneIsWell reports whether there is a member that does well by itself, or may do
+// so: one that few calls have reached gets as long as the shedder's window to show
+// it. While calls are shed it shows only over a whole Window of that: few reach a
+// member then, and those may do well because they are few. What it has shown must
+// hold until enough calls have come to show it again.
 func (g *Group) oneIsWell(now int64, shed bool) bool {
-	lasts := now - g.shedder.began.Load()
-	lately, recent := !shed, lasts < int64(g.shedder.window)
+	s := g.shedder
+	lasts := now - s.began.Load()
+	recent := lasts < int64(s.window)
 	if shed {
 		recent = lasts >= int64(g.cfg.Window)
 	}
+	benefitOfTheDoubt := now-s.failing.Load() < int64(s.window)
 	g.mu.RLock()
 	defer g.mu.RUnlock()
 	for _, m := range g.members {
-		if lately && g.isWell(m.lately.sum(now)) || recent && g.isWell(m.recent.sum(now)) {
+		if recent && g.isWell(m.recent.sum(now)) {
+			return true
+		}
+		if shed {
+			continue
+		}
+		n := m.lately.sum(now)
+		if g.isWell(n) || benefitOfTheDoubt && n.calls < s.probes {
 			return true
 		}
 	}
