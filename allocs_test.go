@@ -53,8 +53,9 @@ func TestPoliciesAllocateNothingOnTheHappyPath(t *testing.T) {
 }
 
 // A call that ignores its context costs the one that stands for it; one that waits on
-// it costs what the standard library's does on top.
-func TestTimeoutAllocatesOneMoreThanItsContextIfThatIsAskedFor(t *testing.T) {
+// it costs what the standard library's does on top, until it is known that calls do no
+// more than that: then it costs one less than the standard library's.
+func TestTimeoutAllocatesAsMuchAsItsContextIsAskedFor(t *testing.T) {
 	limit := timeout.MustNew(timeout.Config{Limit: time.Hour})
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -76,7 +77,20 @@ func TestTimeoutAllocatesOneMoreThanItsContextIfThatIsAskedFor(t *testing.T) {
 		_ = waits(ctx)
 		cancel()
 	})
-	t.Run("waited on", func(t *testing.T) { requireAllocs(t, std+1, func() { _ = limit.Do(ctx, waits) }) })
+	t.Run("waited on", func(t *testing.T) { requireAllocs(t, std-1, func() { _ = limit.Do(ctx, waits) }) })
+
+	derives := func(ctx context.Context) error {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		return waits(ctx)
+	}
+	stdDerives := testing.AllocsPerRun(1000, func() {
+		ctx, cancel := context.WithTimeoutCause(ctx, time.Hour, errBoom)
+		_ = derives(ctx)
+		cancel()
+	})
+	t.Run("derived from", func(t *testing.T) { requireAllocs(t, stdDerives+1, func() { _ = limit.Do(ctx, derives) }) })
+	t.Run("waited on by a policy whose calls also derive", func(t *testing.T) { requireAllocs(t, std+1, func() { _ = limit.Do(ctx, waits) }) })
 }
 
 func TestRejectionsAllocateNothing(t *testing.T) {

@@ -52,7 +52,7 @@ type Policy interface {
 //
 // Chain panics if a policy is nil: a guard that is silently missing is worse.
 func Chain(policies ...Policy) Policy {
-	return pipeline(links("Chain", policies))
+	return pipeline(chain.Of(links("Chain", policies)))
 }
 
 // Wrap composes policies around one fixed call, like [Chain], once. The result
@@ -63,14 +63,14 @@ func Wrap(call func(context.Context) error, policies ...Policy) func(context.Con
 	if call == nil {
 		panic("steady: Wrap: call is nil")
 	}
-	return chain.New(links("Wrap", policies), call).Do
+	return chain.Of(links("Wrap", policies)).Around(call).Do
 }
 
 // pipeline is a chain of policies, outermost first.
-type pipeline []chain.Link
+type pipeline chain.Chain
 
 func (p pipeline) Do(ctx context.Context, call func(context.Context) error) error {
-	return chain.New(p, call).Do(ctx)
+	return chain.Chain(p).Around(call).Do(ctx)
 }
 
 // links prepares policies for [chain.Next]. A chain among them is unfolded.
@@ -81,7 +81,7 @@ func links(caller string, policies []Policy) []chain.Link {
 			panic(fmt.Sprintf("steady: %s: policy %d of %d is nil", caller, i+1, len(policies)))
 		}
 		if p, ok := p.(pipeline); ok {
-			out = append(out, p...)
+			out = append(out, chain.Chain(p).Links()...)
 			continue
 		}
 		out = append(out, link(p))

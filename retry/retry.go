@@ -146,7 +146,12 @@ func (r *Retry) Do(ctx context.Context, call func(context.Context) error) (err e
 		start := time.Now()
 		defer func() { r.done(ctx, &p, start, err) }()
 	}
-	err = r.run(ctx, call, &p)
+	p.attempts = 1
+	if err = call(ctx); err == nil {
+		r.succeeded(&p)
+	} else {
+		err = r.again(ctx, call, &p, err)
+	}
 	p.returned = true
 	return err
 }
@@ -173,16 +178,15 @@ func (p *progress) result() error {
 	return p.last
 }
 
-func (r *Retry) run(ctx context.Context, call func(context.Context) error, p *progress) error {
-	attemptCtx := ctx
+// succeeded notes that an attempt has succeeded.
+func (r *Retry) succeeded(p *progress) {
+	p.succeeded = true
+	r.budget.succeeded()
+}
+
+// again makes further attempts after a first that failed with err.
+func (r *Retry) again(ctx context.Context, call func(context.Context) error, p *progress, err error) error {
 	for {
-		p.attempts++
-		err := call(attemptCtx)
-		if err == nil {
-			p.succeeded = true
-			r.budget.succeeded()
-			return nil
-		}
 		delay, reason, again := r.judge(ctx, p, err)
 		if !again {
 			return p.err(reason)
@@ -192,7 +196,11 @@ func (r *Retry) run(ctx context.Context, call func(context.Context) error, p *pr
 			r.budget.giveBack()
 			return p.err(steady.ContextErr(ctx))
 		}
-		attemptCtx = steady.ContextWithAttempt(ctx, p.attempts+1)
+		p.attempts++
+		if err = call(steady.ContextWithAttempt(ctx, p.attempts)); err == nil {
+			r.succeeded(p)
+			return nil
+		}
 	}
 }
 

@@ -8,63 +8,126 @@ import (
 	"time"
 )
 
-// A limited is the context of one call. It is what context.WithDeadlineCause
-// returns, made only when somebody asks for more of it than the deadline and
-// values of the caller: most calls that succeed never do, and then there is no
-// timer to start and stop.
+// A limited is the context of one call. It does what that of
+// context.WithDeadlineCause does, for less. A call that asks for no more than the
+// deadline and the caller's values, as most that succeed, costs nothing beyond the
+// limited itself. Who asks for more gets the real context, made then, or, where the
+// calls are known to do no more than wait, a context without a timer of its own, which
+// the [line] ends.
 //
 // While the call runs nobody can tell the difference: Done, Err, Cause, AfterFunc
-// and contexts derived from it are those of the real context, with no goroutine in
-// between. After the call, a context that nobody had asked says Canceled, also
-// where the limit had passed meanwhile. It is not reused, since a call may keep it.
+// and contexts derived from it are those of the real context. After the call, a
+// context that nobody had asked says Canceled, also where the limit had passed
+// meanwhile. It is not reused, since a call may keep it.
 type limited struct {
 	caller   context.Context
 	deadline time.Time // ours; the caller's may be earlier
-	cause    *cause
+	timeout  *Timeout
 
-	mu   sync.Mutex
-	made atomic.Bool        // set when real and stop are, which do not change any more
-	real context.Context    // guarded by mu until made
-	stop context.CancelFunc // guarded by mu until made
+	mu    sync.Mutex
+	made  atomic.Bool        // set when the next three are, which do not change any more
+	lined bool               // it is the line that ends real with the limit; guarded by mu until made
+	real  context.Context    // ends with the call, the caller and, unless it is lined, the limit; guarded by mu until made
+	stop  context.CancelFunc // nil if the call has returned before; guarded by mu until made
+
+	by         atomic.Uint32 // what has ended a real context that is lined; once somebody was told it stays
+	inLine     bool          // guarded by the line's mu
+	prev, next *limited      // guarded by the line's mu
 }
 
-// ended is the context of a call that has returned before anybody asked for it.
-var ended = func() context.Context {
+// What may have ended a context that is lined.
+const (
+	nobody    = iota
+	theLimit  // real says Canceled, and should say DeadlineExceeded
+	elsewhere // real says what
+)
+
+// over is the context of a call that has returned before anybody asked for it.
+var over = func() context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	return ctx
 }()
 
+// exceededBy returns a context whose deadline has passed, with that cause.
+func exceededBy(cause error) context.Context {
+	ctx, cancel := context.WithDeadlineCause(context.Background(), time.Time{}, cause)
+	cancel()
+	return ctx
+}
+
 // get returns the real context.
 func (c *limited) get() context.Context {
-	if c.made.Load() {
-		return c.real
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.real == nil {
-		c.real, c.stop = context.WithDeadlineCause(c.caller, c.deadline, c.cause)
-		c.made.Store(true)
+	if !c.made.Load() {
+		c.make(c.timeout.habit.onlyWait() && c.fitsTheLine())
 	}
 	return c.real
 }
 
-// end cancels the context, as its CancelFunc would.
+// make makes the real context, unless that has been done.
+func (c *limited) make(lined bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.real != nil {
+		return
+	}
+	if c.lined = lined; lined {
+		c.real, c.stop = context.WithCancel(c.caller)
+		c.timeout.line.join(c)
+	} else {
+		c.real, c.stop = context.WithDeadlineCause(c.caller, c.deadline, c.timeout.cause)
+	}
+	c.made.Store(true)
+}
+
+// fitsTheLine reports whether our deadline is still to come, earlier than the
+// caller's, and of the clock that the line goes by: in a synctest bubble times have no
+// monotonic reading.
+func (c *limited) fitsTheLine() bool {
+	if c.deadline == c.deadline.Round(0) && !linesEverywhere || time.Until(c.deadline) <= 0 {
+		return false
+	}
+	theirs, ok := c.caller.Deadline()
+	return !ok || c.deadline.Before(theirs)
+}
+
+// linesEverywhere is for tests alone: it uses lines in bubbles too, by policies that
+// do not leave theirs, and from the first call on.
+var linesEverywhere bool
+
+// expire ends a lined context because of the limit.
+func (c *limited) expire() {
+	c.by.CompareAndSwap(nobody, theLimit)
+	c.stop()
+}
+
+// expired reports whether a real context that has ended should say that the limit was
+// exceeded, and does not. The answer stays.
+func (c *limited) expired() bool {
+	return c.lined && !c.by.CompareAndSwap(nobody, elsewhere) && c.by.Load() == theLimit
+}
+
+// end ends the context, as its CancelFunc would.
 func (c *limited) end() {
-	if c.caller.Err() != nil {
-		c.get() // which takes over the caller's error and cause
+	if c.caller.Err() != nil && !c.made.Load() {
+		c.make(false) // which takes over the caller's error and cause
 	}
 	if !c.made.Load() {
 		c.mu.Lock()
 		if c.real == nil {
-			c.real = ended
+			c.real = over
 			c.made.Store(true)
 		}
 		c.mu.Unlock()
 	}
-	if c.stop != nil {
-		c.stop()
+	if c.stop == nil {
+		return
 	}
+	if c.lined {
+		c.timeout.line.leave(c)
+	}
+	c.timeout.habit.waited()
+	c.stop()
 }
 
 func (c *limited) Deadline() (time.Time, bool) {
@@ -77,24 +140,86 @@ func (c *limited) Deadline() (time.Time, bool) {
 func (c *limited) Done() <-chan struct{} { return c.get().Done() }
 
 func (c *limited) Err() error {
-	if !c.made.Load() && c.caller.Err() == nil && time.Now().Before(c.deadline) {
-		return nil
+	if !c.made.Load() {
+		if c.caller.Err() == nil && time.Now().Before(c.deadline) {
+			return nil
+		}
+		c.make(false)
 	}
-	return c.get().Err()
+	err := c.real.Err()
+	if err != nil && c.expired() {
+		return context.DeadlineExceeded
+	}
+	return err
 }
 
 func (c *limited) Value(key any) any {
-	// Package context finds the context that can be cancelled under a key of this
-	// type. It must find the real one.
+	// Package context finds the context that can be cancelled, and the cause of its
+	// end, under a key of this type.
 	if _, ok := key.(*int); ok {
-		if v := c.get().Value(key); v != nil {
+		if v := c.cancellable().Value(key); v != nil {
 			return v
 		}
 	}
 	return c.caller.Value(key)
 }
 
+// cancellable returns the context with which contexts derived from c are
+// registered, or that has the cause of its end.
+func (c *limited) cancellable() context.Context {
+	real := c.get()
+	switch {
+	case real.Err() == nil:
+		c.timeout.habit.derived()
+		if c.lined {
+			// One derived from real would say Canceled at the limit. By the caller's, package
+			// context sees that it has to wait for Done.
+			return c.caller
+		}
+	case c.expired():
+		return c.timeout.exceeded
+	}
+	return real
+}
+
+// AfterFunc lets package context register derived contexts without a goroutine.
+func (c *limited) AfterFunc(f func()) (stop func() bool) {
+	return context.AfterFunc(c.get(), f)
+}
+
 // String keeps package fmt from reading the fields, which may be changing.
 func (c *limited) String() string {
 	return fmt.Sprintf("timeout.Context(%s, %v)", c.deadline, c.caller)
+}
+
+// A habit is what the calls of one Timeout do with their contexts, as far as they
+// have shown.
+type habit struct {
+	waits atomic.Int32 // how many asked for Done and derived no context, or derives if one did
+}
+
+const (
+	enough  = 100
+	derives = -1
+)
+
+// onlyWait reports whether enough calls have waited, and none has ever derived a
+// context.
+func (h *habit) onlyWait() bool {
+	n := h.waits.Load()
+	return n >= enough || n >= 0 && linesEverywhere
+}
+
+// waited notes that a call has asked for Done.
+func (h *habit) waited() {
+	if n := h.waits.Load(); n >= 0 && n < enough {
+		h.waits.CompareAndSwap(n, n+1)
+	}
+}
+
+// derived notes that a call has derived a context.
+func (h *habit) derived() {
+	if h.waits.Load() != derives {
+		h.waits.Store(derives)
+	}
 }

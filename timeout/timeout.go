@@ -106,6 +106,9 @@ type Timeout struct {
 	limit        time.Duration
 	minRemaining time.Duration
 	cause        *cause
+	exceeded     context.Context // one that has ended because of cause
+	habit        habit
+	line         line
 	noTime       *refusal.Refusal
 	saturated    *refusal.Refusal
 	report       report.Reporter
@@ -144,6 +147,7 @@ func New(c Config) (*Timeout, error) {
 		saturated: refusal.New("timeout", c.Name, ErrSaturated),
 	}
 	t.cause = &cause{(&Error{Name: c.Name, Limit: c.Limit}).Error()}
+	t.exceeded = exceededBy(t.cause)
 	t.report.Init(c.Hook, "timeout", c.Name, "")
 	return t, nil
 }
@@ -171,16 +175,19 @@ func (t *Timeout) Do(ctx context.Context, call func(context.Context) error) erro
 }
 
 // Link is how [steady.Chain] runs a Timeout without allocating; it is of no other
-// use.
-func (t *Timeout) Link() chain.Link { return chain.Link{Of: t, Do: t.doNext} }
-
-// doNext chooses between the modes itself, so that only a call that may be left
-// allocates a func.
-func (t *Timeout) doNext(ctx context.Context, next chain.Next) error {
+// use. It chooses between the modes, so that only a call that may be left allocates a
+// func.
+func (t *Timeout) Link() chain.Link {
 	if t.abandon {
-		return t.mayLeave(ctx, next.Do)
+		return chain.Link{Of: t, Do: t.mayLeaveNext}
 	}
-	return t.stay(ctx, next.Do)
+	return chain.Link{Of: t, Do: t.stayNext}
+}
+
+func (t *Timeout) stayNext(ctx context.Context, next chain.Next) error { return t.stay(ctx, next.Do) }
+
+func (t *Timeout) mayLeaveNext(ctx context.Context, next chain.Next) error {
+	return t.mayLeave(ctx, next.Do)
 }
 
 // stay makes a call and waits for it to return.
@@ -211,21 +218,21 @@ func (t *Timeout) enter(ctx context.Context) (*limited, error) {
 			return nil, t.report.Reject(ctx, "too little time left", 0, t.noTime)
 		}
 	}
-	return &limited{caller: ctx, deadline: now.Add(t.limit), cause: t.cause}, nil
+	return &limited{caller: ctx, deadline: now.Add(t.limit), timeout: t}, nil
 }
 
 // attribute returns the error of a call, in an [*Error] if it comes of our limit. It
 // must be asked before the call's context is ended.
 func (t *Timeout) attribute(caller, limited context.Context, err error) error {
-	if deadline.Is(err) && t.exceeded(caller, limited) {
+	if deadline.Is(err) && t.hasExceeded(caller, limited) {
 		return &Error{Name: t.name, Limit: t.limit, Err: err}
 	}
 	return err
 }
 
-// exceeded reports whether it is our limit, not the caller's deadline or
+// hasExceeded reports whether it is our limit, not the caller's deadline or
 // cancellation, that has ended the context of a call.
-func (t *Timeout) exceeded(caller, limited context.Context) bool {
+func (t *Timeout) hasExceeded(caller, limited context.Context) bool {
 	if limited.Err() != nil {
 		// The same Timeout may also be around the caller.
 		return context.Cause(limited) == t.cause && context.Cause(caller) != t.cause

@@ -24,6 +24,7 @@ func BenchmarkRetryFirst(b *testing.B)            { run(b, "RetryFirst") }
 func BenchmarkRetryTwoFailures(b *testing.B)      { run(b, "RetryTwoFailures") }
 func BenchmarkTimeoutIgnored(b *testing.B)        { run(b, "TimeoutIgnored") }
 func BenchmarkTimeoutWaited(b *testing.B)         { run(b, "TimeoutWaited") }
+func BenchmarkTimeoutDerived(b *testing.B)        { run(b, "TimeoutDerived") }
 func BenchmarkPipelineIgnored(b *testing.B)       { run(b, "PipelineIgnored") }
 func BenchmarkPipelineWaited(b *testing.B)        { run(b, "PipelineWaited") }
 func BenchmarkPipelineShownIgnored(b *testing.B)  { run(b, "PipelineShownIgnored") }

@@ -28,7 +28,7 @@ func pipelines() []Case {
 		ignores     = ", the call ignores its context"
 		waits       = ", the call waits on Done"
 		ignored     = "it makes a small context for the call, and no timer"
-		waited      = "it makes two contexts: a small one for the call, and behind it, when the call asks for Done, the real one with a timer and a cause"
+		waited      = "it makes two contexts: a small one for the call, and behind it, when the call asks for Done, one that ends with the caller's"
 	)
 	of := func(name, about, reason string, call func(context.Context) error, variants []Variant) Case {
 		return Case{

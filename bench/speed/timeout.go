@@ -29,6 +29,8 @@ func timeouts() []Case {
 			"it makes a context for the call"),
 		of("TimeoutWaited", "the call waits on Done", measure.Waits,
 			"it makes a context with a cause, and one more that tells whether that was asked for"),
+		of("TimeoutDerived", "the call derives a context from its own and waits on that, as HTTP clients do", measure.Derives,
+			"it makes a context with a cause, and one more that tells whether that was asked for"),
 	}
 }
 

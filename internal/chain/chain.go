@@ -27,6 +27,25 @@ type Link struct {
 	Do func(ctx context.Context, next Next) error
 }
 
+// A Chain is links, outermost first. Behind those that it was made of stands one
+// that makes the call, so that Next.Do need not ask whether it is the last: it is then
+// small enough for the compiler to put it in its caller's place, and a chain goes less
+// deep. Processors remember a few dozen returns only.
+type Chain []Link
+
+// Of returns a chain of links.
+func Of(links []Link) Chain {
+	return append(links[:len(links):len(links)], Link{Do: func(ctx context.Context, next Next) error {
+		return next.call(ctx)
+	}})
+}
+
+// Links returns what the chain was made of.
+func (c Chain) Links() []Link { return c[:len(c)-1] }
+
+// Around returns the whole chain, around call.
+func (c Chain) Around(call func(context.Context) error) Next { return Next{c, call} }
+
 // Next is the rest of a chain: the policies still to go through and the call
 // behind them. It is immutable.
 type Next struct {
@@ -34,15 +53,7 @@ type Next struct {
 	call  func(context.Context) error
 }
 
-// New returns a chain of links, outermost first, around call.
-func New(links []Link, call func(context.Context) error) Next {
-	return Next{links, call}
-}
-
 // Do runs the rest of the chain.
 func (n Next) Do(ctx context.Context) error {
-	if len(n.links) == 0 {
-		return n.call(ctx)
-	}
 	return n.links[0].Do(ctx, Next{n.links[1:], n.call})
 }

@@ -18,10 +18,10 @@ func TestNextMayBeRunAgainByEachLink(t *testing.T) {
 			return next.Do(ctx)
 		}}
 	}
-	next := chain.New([]chain.Link{twice("a"), twice("b")}, func(context.Context) error { order += "."; return context.Canceled })
+	next := chain.Of([]chain.Link{twice("a"), twice("b")}).Around(func(context.Context) error { order += "."; return context.Canceled })
 	require.Equal(t, context.Canceled, next.Do(t.Context()))
 	require.Equal(t, "ab..b..", order)
 	order = ""
-	require.Equal(t, context.Canceled, chain.New(nil, func(context.Context) error { order += "."; return context.Canceled }).Do(t.Context()))
+	require.Equal(t, context.Canceled, chain.Of(nil).Around(func(context.Context) error { order += "."; return context.Canceled }).Do(t.Context()))
 	require.Equal(t, ".", order)
 }

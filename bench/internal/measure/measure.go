@@ -31,6 +31,13 @@ var (
 		}
 	}
 
+	// Derives derives a context, as HTTP clients do, and waits on that.
+	Derives = func(ctx context.Context) error {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		return Waits(ctx)
+	}
+
 	// Yields lets other goroutines run while it is under way.
 	Yields = func(context.Context) error {
 		runtime.Gosched()
