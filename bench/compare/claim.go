@@ -15,6 +15,7 @@ type claim struct {
 	Than  string // the library or floor that it is compared to
 	Bound float64
 	Unit  unit
+	Floor string // what it is made of at the least, and the bound leaves room for or does not; or ""
 }
 
 // A unit is what is compared.
@@ -28,24 +29,25 @@ const (
 )
 
 var claims = []claim{
-	{"breaker, closed", "BreakerClosed", "gobreaker", 0.4, quotients},
-	{"breaker, closed", "BreakerClosed", "failsafe-go", 0.06, quotients},
-	{"breaker, closed", "BreakerClosed", "", 0, none},
-	{"breaker, open", "BreakerOpen", "gobreaker", 0.7, quotients},
-	{"pipeline, the call ignores its context", "PipelineIgnored", "failsafe-go", 0.15, quotients},
-	{"pipeline, the call ignores its context", "PipelineIgnored", "by-hand", 0.4, quotients},
-	{"pipeline, the call ignores its context", "PipelineIgnored", "context.WithTimeout", 2, allocs},
-	{"pipeline, the call waits", "PipelineWaited", "failsafe-go", 0.35, quotients},
-	{"pipeline, the call waits", "PipelineWaited", "by-hand", 0.75, quotients},
-	{"pipeline, the call waits", "PipelineWaited", "context.WithTimeout", 2, allocs},
-	{"retry, the first attempt succeeds", "RetryFirst", "bare", 15, nanosec},
-	{"bulkhead, full", "BulkheadFull", "bare", 10, nanosec},
+	{"breaker, closed", "BreakerClosed", "gobreaker", 0.4, quotients, "time.Since"},
+	{"breaker, closed", "BreakerClosed", "failsafe-go", 0.06, quotients, "time.Since"},
+	{"breaker, closed", "BreakerClosed", "", 0, none, ""},
+	{"breaker, open", "BreakerOpen", "gobreaker", 0.7, quotients, "time.Since"},
+	{"pipeline, the call ignores its context", "PipelineIgnored", "failsafe-go", 0.15, quotients, ""},
+	{"pipeline, the call ignores its context", "PipelineIgnored", "by-hand", 0.4, quotients, ""},
+	{"pipeline, the call ignores its context", "PipelineIgnored", "context.WithTimeout", 2, allocs, ""},
+	{"pipeline, the call waits", "PipelineWaited", "failsafe-go", 0.35, quotients, "context.WithTimeout"},
+	{"pipeline, the call waits", "PipelineWaited", "by-hand", 0.75, quotients, "context.WithTimeout"},
+	{"pipeline, the call waits", "PipelineWaited", "context.WithTimeout", 2, allocs, ""},
+	{"retry, the first attempt succeeds", "RetryFirst", "bare", 15, nanosec, ""},
+	{"bulkhead, full", "BulkheadFull", "bare", 10, nanosec, ""},
 }
 
 // A finding is what was measured of a claim.
 type finding struct {
 	claim
 	Median, Low, High float64
+	FloorAlone        float64 // median of the floor in place of this library
 }
 
 func (f finding) ok() bool { return f.Median <= f.Bound }
@@ -58,8 +60,12 @@ func (f finding) String() string {
 	if !f.ok() {
 		verdict = "**ABOVE**"
 	}
-	return fmt.Sprintf("| %s | %s | %s%s | %s%s | %s to %s | %s |", f.About, than,
-		figure(f.Bound), f.Unit, figure(f.Median), f.Unit, figure(f.Low), figure(f.High), verdict)
+	floor := ""
+	if f.Floor != "" {
+		floor = fmt.Sprintf("%s %s%s", f.Floor, figure(f.FloorAlone), f.Unit)
+	}
+	return fmt.Sprintf("| %s | %s | %s%s | %s%s | %s to %s | %s | %s |", f.About, than,
+		figure(f.Bound), f.Unit, figure(f.Median), f.Unit, figure(f.Low), figure(f.High), floor, verdict)
 }
 
 func (t times) find(c claim) finding {
@@ -76,5 +82,9 @@ func (t times) find(c claim) finding {
 	case none:
 		v = []float64{t.allocs(own)}
 	}
-	return finding{c, measure.Median(v), slices.Min(v), slices.Max(v)}
+	found := finding{claim: c, Median: measure.Median(v), Low: slices.Min(v), High: slices.Max(v)}
+	if c.Floor != "" {
+		found.FloorAlone = measure.Median(t.compare(c.Case, c.Floor, c.Than, serial, quotient))
+	}
+	return found
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/steady-go/steady/bench/hits"
 	"github.com/steady-go/steady/bench/speed"
 )
 
@@ -34,10 +35,23 @@ func fixed() report {
 	return report{
 		Passes: 3, Each: time.Second, Times: t,
 		Sizes:   []size{{"gobreaker", 127_400, 5, 1}},
+		Hits:    fixedHits(),
 		Modules: []string{"example.com/rival v1.2.3"},
 		Machine: []string{"a quiet machine"},
 		Traps:   "| trap | verdict |\n",
 	}
+}
+
+// fixedHits are hit ratios of one half.
+func fixedHits() (h hitRatios) {
+	for range hits.Traces {
+		row := make([]float64, len(hits.Libraries))
+		for i := range row {
+			row[i] = 0.5
+		}
+		h = append(h, row)
+	}
+	return h
 }
 
 func requireLines(t *testing.T, r report, lines ...string) {
@@ -64,16 +78,17 @@ func TestReportOfALibraryThatIsFaster(t *testing.T) {
 	requireLines(t, r,
 		"Than a rival that offers the same thing: nowhere.",
 		"Than one that offers less: nowhere.",
-		"| breaker, closed | gobreaker | 0.40 × | 0.010 × | 0.010 to 0.010 | ok |",
-		"| breaker, closed | none | 0 allocs | 0 allocs | 0 to 0 | ok |",
-		"| retry, the first attempt succeeds | bare | 15 ns more | 9 ns more | 9 to 9 | ok |",
-		"| pipeline, the call waits | context.WithTimeout | 2 allocs more | -5 allocs more | -5 to -5 | ok |",
+		"| breaker, closed | gobreaker | 0.40 × | 0.010 × | 0.010 to 0.010 | time.Since 1 × | ok |",
+		"| breaker, closed | none | 0 allocs | 0 allocs | 0 to 0 |  | ok |",
+		"| retry, the first attempt succeeds | bare | 15 ns more | 9 ns more | 9 to 9 |  | ok |",
+		"| pipeline, the call waits | context.WithTimeout | 2 allocs more | -5 allocs more | -5 to -5 |  | ok |",
 		"<!-- traps: begin -->\n| trap | verdict |\n<!-- traps: end -->",
-		"| BreakerOpen | 10 | 0 | 0.010 time.Now | 0.010 gobreaker | 0.010 gobreaker | 0.010 gobreaker | 0.010 gobreaker |",
+		"| BreakerOpen | 10 | 0 | 0.010 time.Since | 0.010 gobreaker | 0.010 gobreaker | 0.010 gobreaker | 0.010 gobreaker |",
 		"| BulkheadQueued | 10 | 0 | 0.010 x-sync-semaphore | 0.010 failsafe-go | 0.010 failsafe-go | | |",
 		"| bare | 0 | 0 | 1 (10) | 1 (10) | 1 (10) | 1 (10) | |",
 		"| gobreaker | 5 | 64 | 1000 (0.010) | 1000 (0.010) | 1000 (0.010) | 1000 (0.010) | |",
 		"| gobreaker | 127 | 5 | 1 |",
+		"| zipf 0.8: many keys are about as popular | 50.0 | 50.0 | 50.0 | 50.0 | 50.0 | 50.0 |",
 		"- example.com/rival v1.2.3",
 		"- a quiet machine",
 		"| mutex | parallel, 2 cores | 1000 | 1 | 1 | 1 | 1 |",
@@ -93,7 +108,7 @@ func TestReportOfALibraryThatIsSlower(t *testing.T) {
 		"| BreakerOpen: open, calls are refused | gobreaker | **2** serial, 1 core (0.50 to 2.50, in 2 of 3 passes) | it reads the clock to see whether it is time to probe |",
 		"Than one that offers less: once.",
 		"| RetryFirst: the first attempt succeeds | go-resiliency | **2** serial, 1 core (2 to 2, in 3 of 3 passes) | no permanent errors, no Retry-After, starts calls for a caller that has left |",
-		"| breaker, open | gobreaker | 0.70 × | 2 × | 0.50 to 2.50 | **ABOVE** |",
+		"| breaker, open | gobreaker | 0.70 × | 2 × | 0.50 to 2.50 | time.Since 200 × | **ABOVE** |",
 	)
 }
 

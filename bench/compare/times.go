@@ -146,10 +146,15 @@ func (t times) bytes(b bench) float64 {
 // relation returns, for each pass, what f makes of the time of this library and
 // that of another.
 func (t times) relation(name, lib string, s setting, f func(own, other float64) float64) []float64 {
-	own, other := t[bench{name, speed.Steady, s}], t[bench{name, lib, s}]
+	return t.compare(name, speed.Steady, lib, s, f)
+}
+
+// compare is relation for any two variants of a case.
+func (t times) compare(name, one, lib string, s setting, f func(one, other float64) float64) []float64 {
+	a, b := t[bench{name, one, s}], t[bench{name, lib, s}]
 	var v []float64
-	for i := range min(len(own), len(other)) {
-		v = append(v, f(own[i].ns, other[i].ns))
+	for i := range min(len(a), len(b)) {
+		v = append(v, f(a[i].ns, b[i].ns))
 	}
 	return v
 }

@@ -35,9 +35,9 @@ var errOpen = errors.New("open")
 func breakers() []Case {
 	closed := func(name, about string, call func() func(context.Context) error, caller Caller, ratio float64, reason string) Case {
 		return Case{
-			Name: name, About: about, Call: call, Caller: caller, Floor: clock.Lib, Parallelism: 1, Reason: reason,
+			Name: name, About: about, Call: call, Caller: caller, Floor: since.Lib, Parallelism: 1, Reason: reason,
 			Variants: []Variant{
-				bareCall, clock,
+				bareCall, clock, since,
 				{Lib: Steady, New: func() measure.Do { return steadyBreaker(breaker.Config{FailureRatio: ratio}) }},
 				{Lib: "gobreaker", New: func() measure.Do { return goBreaker(ratio) }},
 				{Lib: "failsafe-go", New: func() measure.Do { return failsafeBreaker(rate(ratio)) }},
@@ -65,10 +65,10 @@ func breakers() []Case {
 
 func open() Case {
 	return Case{
-		Name: "BreakerOpen", About: "open, calls are refused", Call: same(measure.Fails), Floor: clock.Lib, Parallelism: 1,
+		Name: "BreakerOpen", About: "open, calls are refused", Call: same(measure.Fails), Floor: since.Lib, Parallelism: 1,
 		Reason: "it reads the clock to see whether it is time to probe",
 		Variants: []Variant{
-			bareCall, clock,
+			bareCall, clock, since,
 			{Lib: Steady, New: func() measure.Do {
 				return tripped(steadyBreaker(breaker.Config{OpenFor: never, MaxOpenFor: never}))
 			}},
@@ -94,10 +94,10 @@ func open() Case {
 func count() Case {
 	return Case{
 		Name: "BreakerCountWindow", About: "closed, all calls succeed, count window where there is one; steady: time window",
-		Call: same(measure.Ignores), Floor: clock.Lib, Parallelism: 1,
+		Call: same(measure.Ignores), Floor: since.Lib, Parallelism: 1,
 		Reason: "it has no count window: it reads the clock",
 		Variants: []Variant{
-			bareCall, clock,
+			bareCall, clock, since,
 			{Lib: Steady, New: func() measure.Do { return steadyBreaker(breaker.Config{}) }},
 			{Lib: "gobreaker", Lacks: "without a time window its counts never end", New: func() measure.Do {
 				return goBreakerWith(gobreaker.Settings{Timeout: never, ReadyToTrip: tooMany(ratio)})
@@ -113,10 +113,10 @@ func count() Case {
 func slow() Case {
 	return Case{
 		Name: "BreakerSlowCalls", About: "closed, slow calls are detected; rivals: by a timeout that is counted as a failure",
-		Call: same(measure.Ignores), Floor: clock.Lib, Parallelism: 1,
+		Call: same(measure.Ignores), Floor: since.Lib, Parallelism: 1,
 		Reason: "it reads the clock before and after the call, and keeps account of the calls under way",
 		Variants: []Variant{
-			bareCall, clock,
+			bareCall, clock, since,
 			{Lib: Steady, New: func() measure.Do { return steadyBreaker(breaker.Config{SlowAfter: time.Second}) }},
 			{Lib: "circuitbreaker", New: func() measure.Do { return rubyistBreaker(ratio, time.Second) }},
 			{Lib: "hystrix-go", New: func() measure.Do { return hystrixCommand(ratio, hystrixLimit) }},
