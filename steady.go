@@ -94,7 +94,7 @@ func isNil(p Policy) bool {
 	case reflect.Invalid:
 		return true
 	case reflect.Pointer, reflect.Func, reflect.Map, reflect.Slice, reflect.Chan:
-		return v.IsNil() && v.Type() != reflect.TypeFor[pipeline]()
+		return v.IsNil()
 	default:
 		return false
 	}

@@ -61,15 +61,11 @@ func (t *Timeout) run(ctx context.Context, d *detached, limited *limited, start 
 	returned := false
 	defer func() {
 		if !returned {
-			d.panicked = &steady.PanicError{Value: recover()}
-			if d.panicked.Value != nil {
-				d.panicked.Stack = debug.Stack()
-			}
-			d.err = d.panicked
+			d.unwound(recover())
 		}
 		// Before the context ends: the caller must not take that for the limit.
 		left := d.parted.Swap(true)
-		limited.end()
+		d.end(limited)
 		if !left {
 			close(d.ended)
 			return
@@ -80,6 +76,25 @@ func (t *Timeout) run(ctx context.Context, d *detached, limited *limited, start 
 	}()
 	d.err = t.attribute(ctx, limited, call(limited))
 	returned = true
+}
+
+// unwound notes that the call has panicked with v, or ended its goroutine if v is nil.
+func (d *detached) unwound(v any) {
+	d.panicked = &steady.PanicError{Value: v}
+	if v != nil {
+		d.panicked.Stack = debug.Stack()
+	}
+	d.err = d.panicked
+}
+
+// end ends the context. The caller's, which it asks, may be anybody's, and panic.
+func (d *detached) end(limited *limited) {
+	defer func() {
+		if v := recover(); v != nil {
+			d.unwound(v)
+		}
+	}()
+	limited.end()
 }
 
 // await waits for the call to end, until a moment after its context has ended.

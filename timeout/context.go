@@ -16,8 +16,11 @@ import (
 // the [line] ends.
 //
 // While the call runs nobody can tell the difference: Done, Err, Cause, AfterFunc
-// and contexts derived from it are those of the real context. After the call, a
-// context that nobody had asked says Canceled, also where the limit had passed
+// and contexts derived from it are those of the real context, but for two things. One
+// that is asked for the first time after the limit has passed, and then the caller has
+// cancelled, says that the caller did: it did not listen. And a context that is derived
+// from a lined one ends a moment after it, on a goroutine of its own. After the call,
+// a context that nobody had asked says Canceled, also where the limit had passed
 // meanwhile. It is not reused, since a call may keep it.
 type limited struct {
 	caller   context.Context
@@ -64,18 +67,26 @@ func (c *limited) get() context.Context {
 	return c.real
 }
 
-// make makes the real context, unless that has been done.
+// make makes the real context, unless that has been done. It is lined only if the line
+// has a place.
 func (c *limited) make(lined bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.real != nil {
 		return
 	}
-	if c.lined = lined; lined {
+	if lined {
 		c.real, c.stop = context.WithCancel(c.caller)
-		c.timeout.line.join(c)
-	} else {
-		c.real, c.stop = context.WithDeadlineCause(c.caller, c.deadline, c.timeout.cause)
+		if c.lined = c.timeout.line.join(c); !c.lined {
+			c.stop()
+		}
+	}
+	if !c.lined {
+		caller := c.caller
+		if theirs, ok := caller.Deadline(); ok && c.deadline.Before(theirs) && caller.Err() == context.DeadlineExceeded {
+			caller = context.WithoutCancel(caller) // both have passed, and ours first
+		}
+		c.real, c.stop = context.WithDeadlineCause(caller, c.deadline, c.timeout.cause)
 	}
 	c.made.Store(true)
 }
@@ -97,7 +108,9 @@ var linesEverywhere bool
 
 // expire ends a lined context because of the limit.
 func (c *limited) expire() {
-	c.by.CompareAndSwap(nobody, theLimit)
+	if c.real.Err() == nil { // else the caller was first
+		c.by.CompareAndSwap(nobody, theLimit)
+	}
 	c.stop()
 }
 
@@ -154,18 +167,34 @@ func (c *limited) Err() error {
 }
 
 func (c *limited) Value(key any) any {
-	// Package context finds the context that can be cancelled, and the cause of its
-	// end, under a key of this type.
-	if _, ok := key.(*int); ok {
-		if v := c.cancellable().Value(key); v != nil {
-			return v
-		}
+	if key != cancelKey {
+		return c.caller.Value(key)
 	}
-	return c.caller.Value(key)
+	return c.cancellable().Value(key)
 }
 
-// cancellable returns the context with which contexts derived from c are
-// registered, or that has the cause of its end.
+// cancelKey is the key under which package context looks for the context that can be
+// cancelled, to register a derived one with it, and for the one that has the cause of
+// an end.
+var cancelKey = func() any {
+	p := probe{Context: context.Background(), done: make(chan struct{}), asked: new(any)}
+	_, cancel := context.WithCancel(p)
+	cancel()
+	return *p.asked
+}()
+
+// A probe is a context that remembers what it was asked for.
+type probe struct {
+	context.Context
+	done  chan struct{}
+	asked *any
+}
+
+func (p probe) Done() <-chan struct{}        { return p.done }
+func (p probe) Value(key any) any            { *p.asked = key; return nil }
+func (p probe) AfterFunc(func()) func() bool { return func() bool { return true } }
+
+// cancellable returns the context that is found under cancelKey in place of c.
 func (c *limited) cancellable() context.Context {
 	real := c.get()
 	switch {

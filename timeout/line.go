@@ -3,6 +3,7 @@ package timeout
 import (
 	"sync"
 	"time"
+	"weak"
 )
 
 // A line is the contexts of one Timeout that somebody waits for, by their deadlines.
@@ -19,11 +20,20 @@ type line struct {
 	due         time.Time   // guarded by mu
 }
 
-// join puts c in the line. It is left again by leave, or when c expires.
-func (l *line) join(c *limited) {
+// far is how many places from the end one may join a line. Who asks so late that it is
+// farther gets a timer of its own, rather than have the others wait.
+const far = 32
+
+// join puts c in the line, which it leaves by leave, or when it expires. It reports
+// false if c's place is far from the end.
+func (l *line) join(c *limited) bool {
 	l.mu.Lock()
-	before := l.last // whose clock was read later stands behind, but may be here first
-	for before != nil && c.deadline.Before(before.deadline) {
+	defer l.mu.Unlock()
+	before := l.last
+	for n := 0; before != nil && c.deadline.Before(before.deadline); n++ {
+		if n == far {
+			return false
+		}
 		before = before.prev
 	}
 	c.prev, c.inLine = before, true
@@ -38,7 +48,7 @@ func (l *line) join(c *limited) {
 		l.last = c
 	}
 	l.await()
-	l.mu.Unlock()
+	return true
 }
 
 // leave takes c out of the line, if it is still there.
@@ -74,33 +84,26 @@ func (l *line) await() {
 	}
 	l.set, l.due = true, l.first.deadline
 	if wait := time.Until(l.due); l.timer == nil {
-		l.timer = time.AfterFunc(wait, l.expire)
+		kept := weak.Make(l) // nobody's timer keeps a Timeout that is not used any more
+		l.timer = time.AfterFunc(wait, func() {
+			if l := kept.Value(); l != nil {
+				l.expire(time.Now())
+			}
+		})
 	} else {
 		l.timer.Reset(wait)
 	}
 }
 
-// expire ends the contexts that are due.
-func (l *line) expire() {
-	for {
-		c := l.next(time.Now())
-		if c == nil {
-			return
-		}
-		c.expire()
-	}
-}
-
-// next takes the first in the line out of it if that is due. Otherwise it sets the
-// timer for it and returns nil.
-func (l *line) next(now time.Time) *limited {
+// expire ends the contexts that are due, each on a goroutine of its own, as timers of
+// their own would: the caller's context may be anybody's, and take its time.
+func (l *line) expire(now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if c := l.first; c != nil && !now.Before(c.deadline) {
+	for c := l.first; c != nil && !now.Before(c.deadline); c = l.first {
 		l.remove(c)
-		return c
+		go c.expire()
 	}
 	l.set = false
 	l.await()
-	return nil
 }

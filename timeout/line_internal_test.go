@@ -74,3 +74,28 @@ func TestALineIsNotWokenForEachOfItsContexts(t *testing.T) {
 		require.Equal(t, time.Second, time.Since(start))
 	})
 }
+
+// Who joins late walks past those who came before: a thousand who do so must not walk
+// past each other.
+func TestALineIsJoinedNearItsEndOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var l line
+		for range far {
+			due(t, &l, 2*time.Second)
+		}
+		near := &limited{deadline: time.Now().Add(time.Second)}
+		require.True(t, l.join(near))
+		due(t, &l, 2*time.Second)
+		require.False(t, l.join(&limited{deadline: time.Now().Add(time.Second)}))
+		l.leave(near)
+		time.Sleep(10 * time.Second)
+	})
+}
+
+// Without the key of package context, every context derived from ours would cost a
+// goroutine.
+func TestTheKeyOfPackageContextIsKnown(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	require.Equal(t, ctx, ctx.Value(cancelKey))
+}

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -120,4 +122,154 @@ func TestALateCallIsReportedLast(t *testing.T) {
 		}
 		require.Equal(t, []string{"abandoned", "done", "late"}, kinds)
 	})
+}
+
+// A caller who cancelled came back as our timeout if the limit passed while the call
+// tidied up, and it had a place in the line: the line did not look who was first.
+func TestTheLineDoesNotOutvoteTheCaller(t *testing.T) {
+	p := timeout.NewOnALine(2 * time.Millisecond)
+	caller, cancel := context.WithCancelCause(t.Context())
+	cause := errors.New("user went away")
+	err := p.Do(caller, func(ctx context.Context) error {
+		done := ctx.Done()
+		cancel(cause)
+		<-done
+		for p.InLine() > 0 { // until the limit has passed
+			time.Sleep(time.Millisecond)
+		}
+		require.Equal(t, cause, context.Cause(ctx))
+		return ctx.Err()
+	})
+	require.Equal(t, context.Canceled, err)
+}
+
+// What a call returned that looked at its context only after both had passed was
+// blamed on the caller's deadline, although our limit was first.
+func TestOurLimitWasFirstAlsoForWhoLooksLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := timeout.MustNew(timeout.Config{Limit: time.Second})
+		caller, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		for _, look := range []func(context.Context) error{context.Context.Err, func(context.Context) error { return os.ErrDeadlineExceeded }} {
+			var cause error
+			err := p.Do(caller, func(ctx context.Context) error {
+				time.Sleep(3 * time.Second)
+				err := look(ctx)
+				cause = context.Cause(ctx)
+				return err
+			})
+			require.ErrorIs(t, err, timeout.ErrExceeded)
+			require.ErrorIs(t, cause, timeout.ErrExceeded)
+			caller, cancel = context.WithTimeout(t.Context(), 2*time.Second)
+			defer cancel()
+		}
+	})
+}
+
+// blocking is a context that keeps whoever asks for its channel, once it is told to.
+type blocking struct {
+	context.Context
+	on    atomic.Bool
+	block chan struct{}
+}
+
+func (b *blocking) Done() <-chan struct{} {
+	if b.on.Load() {
+		<-b.block
+	}
+	return b.Context.Done()
+}
+
+// The line ended one context after the other, and asked the caller's context of each,
+// which may be anybody's: a slow one suspended the limits of all others.
+func TestASlowCallerHoldsUpNobodyElsesLimit(t *testing.T) {
+	p := timeout.NewOnALine(2 * time.Millisecond)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	slow := &blocking{Context: ctx, block: make(chan struct{})}
+	begun := make(chan struct{})
+	var other sync.WaitGroup
+	other.Go(func() {
+		_ = p.Do(slow, func(ctx context.Context) error {
+			done := ctx.Done()
+			slow.on.Store(true)
+			close(begun)
+			<-done
+			return nil
+		})
+	})
+	<-begun
+	require.ErrorIs(t, p.Do(context.Background(), waits), timeout.ErrExceeded)
+	close(slow.block)
+	other.Wait()
+}
+
+// hostile is a context whose Err panics, once it is told to.
+type hostile struct {
+	context.Context
+	on atomic.Bool
+}
+
+func (h *hostile) Err() error {
+	if h.on.Load() {
+		panic("hostile")
+	}
+	return h.Context.Err()
+}
+
+// The caller's context is asked at the end of the call. One that panics then took the
+// event with it, and in Abandon mode, on the goroutine of the call, the process.
+func TestTheCallersContextMayPanicAtTheEnd(t *testing.T) {
+	for _, abandon := range []bool{false, true} {
+		var r steadytest.Recorder
+		p := timeout.MustNew(timeout.Config{Limit: time.Hour, Abandon: abandon, Hook: &r})
+		caller := &hostile{Context: t.Context()}
+		require.PanicsWithValue(t, "hostile", func() {
+			_ = p.Do(caller, func(context.Context) error { caller.on.Store(true); return nil })
+		})
+		require.Len(t, r.Outcomes(), 1)
+	}
+}
+
+// A value that is not there was looked up twice by each Timeout around the call: a
+// million times by twenty.
+func TestValuesAreLookedUpOnce(t *testing.T) {
+	looked := 0
+	key := new(int)
+	around := make([]steady.Policy, 20)
+	for i := range around {
+		around[i] = timeout.MustNew(timeout.Config{Limit: time.Hour})
+	}
+	require.NoError(t, steady.Chain(around...).Do(&counting{t.Context(), &looked}, func(ctx context.Context) error {
+		looked = 0
+		require.Nil(t, ctx.Value(key))
+		return nil
+	}))
+	require.Equal(t, 1, looked)
+}
+
+type counting struct {
+	context.Context
+	n *int
+}
+
+func (c *counting) Value(key any) any { *c.n++; return c.Context.Value(key) }
+
+// The timer of a line kept a Timeout that nobody used any more for up to its limit.
+func TestAnUnusedTimeoutIsCollected(t *testing.T) {
+	collected := make(chan struct{})
+	func() {
+		p := timeout.NewOnALine(time.Hour)
+		require.NoError(t, p.Do(t.Context(), asks))
+		runtime.AddCleanup(p, func(c chan struct{}) { close(c) }, collected)
+	}()
+	for {
+		runtime.GC()
+		select {
+		case <-collected:
+			return
+		default:
+			runtime.Gosched()
+		}
+	}
 }

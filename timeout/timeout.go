@@ -198,10 +198,8 @@ func (t *Timeout) stay(ctx context.Context, call func(context.Context) error) (e
 	}
 	start := t.report.Start()
 	returned := false
-	defer func() {
-		limited.end()
-		t.report.Done(ctx, steady.Classifier{}, start, 0, returned, err)
-	}()
+	defer func() { t.report.Done(ctx, steady.Classifier{}, start, 0, returned, err) }()
+	defer limited.end()
 	err = t.attribute(ctx, limited, call(limited))
 	returned = true
 	return err
