@@ -71,6 +71,10 @@ const (
 	// KindDryRun: a policy that only tries out its configuration would have refused
 	// the call for Reason with Err. The call is made.
 	KindDryRun
+	// KindInjected: a fault was put into the call on purpose (see package chaos), so that
+	// nobody looks for its cause elsewhere. Reason is the fault's name, To its effect,
+	// such as "hang", Delay the latency, and Err the error if there is one yet.
+	KindInjected
 )
 
 // String returns the kind in one word, such as "done", and "unknown" for a value
@@ -91,6 +95,8 @@ func (k Kind) String() string {
 		return "late"
 	case KindDryRun:
 		return "dry-run"
+	case KindInjected:
+		return "injected"
 	}
 	return "unknown"
 }

@@ -56,10 +56,10 @@ func TestHooksPass(t *testing.T) {
 
 func TestKindNames(t *testing.T) {
 	var names []string
-	for k := range steady.KindDryRun + 2 {
+	for k := range steady.KindInjected + 2 {
 		names = append(names, k.String())
 	}
-	require.Equal(t, []string{"unknown", "done", "rejected", "state", "retry", "abandoned", "late", "dry-run", "unknown"}, names)
+	require.Equal(t, []string{"unknown", "done", "rejected", "state", "retry", "abandoned", "late", "dry-run", "injected", "unknown"}, names)
 }
 
 func TestPanicErrorTellsWhatThePanicWas(t *testing.T) {
@@ -96,6 +96,7 @@ func TestLogHookWritesWhatHappened(t *testing.T) {
 		{Kind: steady.KindState, Policy: "breaker", Name: "db", From: "closed", To: "open", Reason: "failure ratio", Delay: time.Second, Seq: 1},
 		{Kind: steady.KindRejected, Policy: "bulkhead", Outcome: steady.Ignored, Reason: "full", Wait: time.Second, Err: errBoom},
 		{Kind: steady.KindRetry, Policy: "retry", Attempt: 1, Delay: time.Second, Err: errBoom},
+		{Kind: steady.KindInjected, Policy: "chaos", Key: "n1", Reason: "slow disk", To: "latency", Delay: time.Second},
 	} {
 		hook.On(t.Context(), e)
 	}
@@ -106,5 +107,6 @@ level=INFO msg="steady: done" policy=breaker name=db outcome=failure duration=1s
 level=WARN msg="steady: state" policy=breaker name=db from=closed to=open reason="failure ratio" delay=1s
 level=INFO msg="steady: rejected" policy=bulkhead outcome=ignored reason=full wait=1s error=boom
 level=INFO msg="steady: retry" policy=retry attempt=1 delay=1s error=boom
+level=INFO msg="steady: injected" policy=chaos key=n1 to=latency reason="slow disk" delay=1s
 `, "\n"), out.String())
 }

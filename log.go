@@ -9,7 +9,8 @@ import (
 
 // LogHook returns a hook that writes to l, one record an event: changes of state
 // (but for the first), abandoned calls and those that panicked later at level Warn,
-// failed calls, rejections, in a dry run too, and retries at Info, the rest at Debug. It allocates nothing for an event whose level is off. If
+// failed calls, rejections, in a dry run too, retries and injected faults at Info, the
+// rest at Debug. It allocates nothing for an event whose level is off. If
 // l is nil it writes to [slog.Default] as of now.
 func LogHook(l *slog.Logger) Hook { return logHook{cmp.Or(l, slog.Default())} }
 
@@ -57,7 +58,7 @@ func logLevel(e Event) slog.Level {
 	switch {
 	case e.Kind == KindState && e.From != "", e.Kind == KindAbandoned, e.Kind == KindLate && errors.Is(e.Err, ErrNoReturn):
 		return slog.LevelWarn
-	case e.Kind == KindState, e.Kind == KindRejected, e.Kind == KindRetry, e.Kind == KindDryRun:
+	case e.Kind == KindState, e.Kind == KindRejected, e.Kind == KindRetry, e.Kind == KindDryRun, e.Kind == KindInjected:
 		return slog.LevelInfo
 	case e.Kind == KindDone && e.Outcome == Failure:
 		return slog.LevelInfo
