@@ -4,10 +4,12 @@ import "time"
 
 // A Report is what an experiment showed: one run, or several runs of different
 // seeds pooled. It is plain data: two runs of one seed in virtual time with
-// GOMAXPROCS=1 have the same one, byte for byte as JSON.
+// GOMAXPROCS=1 have the same one, byte for byte as JSON. There, durations are in
+// nanoseconds, and shares go from 0 to 1.
 type Report struct {
 	Name       string   `json:"name"`
 	Hypothesis string   `json:"hypothesis"`
+	Load       string   `json:"load"`
 	Seeds      []uint64 `json:"seeds"`   // of the runs, in their order
 	Virtual    bool     `json:"virtual"` // the clock was that of a synctest bubble
 	Verdict    Verdict  `json:"verdict"`
@@ -16,6 +18,16 @@ type Report struct {
 	Plan    Plan `json:"plan"`
 	System  Arm  `json:"system"`
 	Control *Arm `json:"control,omitempty"` // nil without one
+	Lag     Lag  `json:"lag"`
+
+	runs []*outcome // what Pool needs of them; none if it was read from a file
+}
+
+// A Lag is how late the requests, but for those of the warm-up, were started. It is the
+// machine's fault, not the system's, and always 0 in virtual time.
+type Lag struct {
+	Late int           `json:"late"` // requests that were started more than 20 ms after they were due
+	Max  time.Duration `json:"max"`
 }
 
 // A Plan is how long each phase was to last. Each begins where the one before
@@ -39,6 +51,8 @@ type Arm struct {
 	// the warm-up on.
 	Seconds []Second `json:"seconds"`
 	Marks   []Mark   `json:"marks"` // what was done when: steps, aborts, rollbacks
+
+	Left int `json:"left"` // requests and goroutines still running ten seconds after the end, in all runs
 }
 
 // A Worst names the run that did worst in availability during the fault.
@@ -61,6 +75,7 @@ type Recovery struct {
 // A Tally is what was counted of the requests that were due in one phase.
 type Tally struct {
 	Phase        Phase         `json:"phase"`
+	Lasted       time.Duration `json:"lasted"`   // the phase, of all runs together
 	Offered      int           `json:"offered"`  // due
 	OK           int           `json:"ok"`       // answered without an error
 	Failed       int           `json:"failed"`   // answered with one, or not at all
@@ -108,7 +123,7 @@ type Second struct {
 // A Mark is something that was done, or that happened, in a run.
 type Mark struct {
 	At   time.Duration `json:"at"`   // since the beginning of the warm-up
-	What string        `json:"what"` // "fault", "step", "abort", "rollback", "disarm"
+	What string        `json:"what"` // "fault", "step", "step failed", "abort", "rollback", "disarm"
 	Name string        `json:"name"`
 	Err  string        `json:"err,omitempty"`
 }
