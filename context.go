@@ -42,11 +42,17 @@ func ContextWithSource(ctx context.Context, s Source) context.Context {
 	return context.WithValue(ctx, sourceKey{}, s)
 }
 
+// SourceOf returns the source that ctx carries, and false if it carries none.
+func SourceOf(ctx context.Context) (Source, bool) {
+	s, ok := ctx.Value(sourceKey{}).(Source)
+	return s, ok
+}
+
 // Random returns a number in [0, 1): from ctx's [Source], under key and n, when
 // it carries one, otherwise from [math/rand/v2]. Every random decision of a
 // policy is made with it.
 func Random(ctx context.Context, key string, n uint64) float64 {
-	if s, ok := ctx.Value(sourceKey{}).(Source); ok {
+	if s, ok := SourceOf(ctx); ok {
 		return s.Float64(key, n)
 	}
 	return rand.Float64()

@@ -26,6 +26,9 @@ var mayImport = map[string][]string{
 	"/bulkhead":          {"", "/internal/chain", "/internal/check", "/internal/refusal", "/internal/report"},
 	"/retry":             {"", "/internal/chain", "/internal/check", "/internal/refusal", "/internal/report"},
 	"/timeout":           {"", "/internal/chain", "/internal/check", "/internal/deadline", "/internal/refusal", "/internal/report"},
+	"/chaos":             {"", "/internal/chain", "/internal/check", "/internal/deadline", "/internal/report"},
+	"/chaos/lab":         {"", "/chaos", "/internal/check"},
+	"/chaos/lab/labtest": {"/chaos/lab"},
 	"/steadytest":        {""},
 }
 

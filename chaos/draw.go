@@ -46,16 +46,8 @@ func (s stream) at(n uint64) float64 {
 // of returns the number for a call, in [0, 1): from the context's source if it carries
 // one, else the n-th.
 func (s stream) of(ctx context.Context, key string, n uint64) float64 {
-	if u, ok := fromSource(ctx, s.key+key); ok {
-		return u
+	if source, ok := steady.SourceOf(ctx); ok {
+		return source.Float64(s.key+key, uint64(steady.Attempt(ctx)))
 	}
 	return s.at(n)
-}
-
-// fromSource draws from the context's source, if it carries one. Package steady does not tell
-// whether it does; but a source repeats itself, and a generator does not.
-func fromSource(ctx context.Context, key string) (float64, bool) {
-	attempt := uint64(steady.Attempt(ctx))
-	u := steady.Random(ctx, key, attempt)
-	return u, u == steady.Random(ctx, key, attempt)
 }
