@@ -3,6 +3,7 @@
 #
 #   make test    all tests, under the race detector where there is a C compiler
 #   make lint    gofmt, go vet, go mod tidy, staticcheck
+#   make lab     the experiments that must hold, with 500 seeds; takes many minutes
 #   make bench   what each policy costs, as ratios to a floor measured in the same run
 #   make compare this library beside others, written to bench/RESULTS.md; takes minutes
 
@@ -17,7 +18,7 @@ CHECKS := all,-ST1000
 
 export GOWORK := off
 
-.PHONY: test lint bench compare
+.PHONY: test lint lab bench compare
 test:
 	@set -e; for m in $(MODULES); do echo "== go test $(RACE) in $$m"; (cd $$m && go test $(RACE) ./...); done
 
@@ -25,6 +26,10 @@ lint:
 	@out=$$(gofmt -l .); if [ -n "$$out" ]; then echo "not gofmt-ed:"; echo "$$out"; exit 1; fi
 	@set -e; for m in $(MODULES); do echo "== lint $$m"; \
 		(cd $$m && go mod tidy -diff && go vet ./... && $(STATICCHECK) -checks $(CHECKS) ./...); done
+
+# Runs each experiment of chaos/lab/internal/fleet with many seeds and prints the table.
+lab:
+	cd chaos/lab/internal/fleet && go test -lab.seeds 500 -fleet.long -timeout 0
 
 bench:
 	@set -e; for m in $(filter-out ./bench,$(MODULES)); do echo "== go test -bench in $$m"; (cd $$m && go test -run '^$$' -bench . -benchmem ./...); done
