@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"bytes"
+	"container/list"
 	"math"
 	"runtime"
 	"strconv"
@@ -16,7 +17,7 @@ const forever time.Duration = math.MaxInt64
 // is ended early, and there are none left when a synctest bubble ends.
 var waits struct {
 	mu  sync.Mutex
-	all map[*waiting]struct{} // guarded by mu
+	all list.List // of *waiting, those who began first in front; guarded by mu
 }
 
 // A waiting is a wait.
@@ -26,14 +27,17 @@ type waiting struct {
 	released chan struct{}
 }
 
-// release releases those who wait and for whom it holds, and whom this goroutine can reach.
+// release releases those who wait and for whom it holds, and whom this goroutine can
+// reach, in the order in which they began: so a run in virtual time repeats.
 func release(who func(*waiting) bool) {
 	here := bubble()
 	waits.mu.Lock()
 	defer waits.mu.Unlock()
-	for w := range waits.all {
-		if who(w) && (w.bubble == 0 || w.bubble == here && here != unknown) {
-			delete(waits.all, w)
+	for e := waits.all.Front(); e != nil; {
+		this := e
+		e = e.Next()
+		if w := this.Value.(*waiting); who(w) && (w.bubble == 0 || w.bubble == here && here != unknown) {
+			waits.all.Remove(this)
 			close(w.released)
 		}
 	}
@@ -58,14 +62,11 @@ func (p *plan) wait(d time.Duration, a, b <-chan struct{}) ending {
 		waits.mu.Unlock()
 		return released
 	}
-	if waits.all == nil {
-		waits.all = map[*waiting]struct{}{}
-	}
-	waits.all[w] = struct{}{}
+	place := waits.all.PushBack(w)
 	waits.mu.Unlock()
 	defer func() {
 		waits.mu.Lock()
-		delete(waits.all, w)
+		waits.all.Remove(place) // unless that was done
 		waits.mu.Unlock()
 	}()
 	how := passed

@@ -84,3 +84,32 @@ func TestARunNearlyRepeatsOnSeveralProcessors(t *testing.T) {
 	require.Len(t, slices.Compact(verdicts), 1)
 	require.Less(t, slices.Max(shares)-slices.Min(shares), 0.003)
 }
+
+// Hangs that were released in random order let those behind them change places.
+func TestHangsAreReleasedInTheirOrder(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	var first []byte
+	for range 10 {
+		e := model()
+		e.Steady = []lab.Probe{lab.Availability(0.3)}
+		e.Faults = []chaos.Fault{{Name: "hang", Effect: chaos.HangIgnoringContext(), Rate: 0.05}}
+		e.System = func(w *lab.World) (lab.Call, error) {
+			few := bulkhead.MustNew(bulkhead.Config{Limit: 5, Hook: w.Hook()})
+			return func(ctx context.Context, r lab.Request) error {
+				_ = w.Chaos().Do(ctx, func(context.Context) error { return nil })
+				return few.Do(ctx, func(context.Context) error {
+					time.Sleep(time.Duration(w.Random("work", r.N) * float64(30*time.Millisecond)))
+					return nil
+				})
+			}, nil
+		}
+		r, err := inBubble(t, e)
+		require.NoError(t, err)
+		b, err := json.Marshal(r)
+		require.NoError(t, err)
+		if first == nil {
+			first = b
+		}
+		require.Equal(t, string(first), string(b))
+	}
+}
