@@ -104,6 +104,7 @@ func newReport(runs []*outcome) Report {
 		rep.Seeds = append(rep.Seeds, o.e.Seed)
 		rep.Lag.Late += o.lag.Late
 		rep.Lag.Max = max(rep.Lag.Max, o.lag.Max)
+		rep.Lag.Spoiled = rep.Lag.Spoiled || len(o.late) > 0
 	}
 	rep.System = newArmReport(runs, 0)
 	if first.e.Control != nil {

@@ -78,5 +78,6 @@ func TestALoadThatIsLateTellsNothing(t *testing.T) {
 	require.Equal(t, lab.Deviated, r.System.Verdict)
 	require.Contains(t, r.Reasons, fmt.Sprintf("the load was late: %d of the 20 requests of the system were started more than 20ms after they were due", r.Lag.Late))
 	require.Greater(t, r.Lag.Late, 10)
+	require.True(t, r.Lag.Spoiled)
 	require.Greater(t, r.Lag.Max, 50*time.Millisecond)
 }

@@ -193,9 +193,10 @@ func (d *drawing) title() {
 	d.anchored(svgWidth-svgMargin, d.y, class, "end", verdict)
 	d.y += 6
 	room := letters(svgWidth-2*svgMargin, 13)
-	for i, line := range wrap(plain(d.r.Hypothesis), room) {
+	lines := wrap(plain(d.r.Hypothesis), room)
+	for i, line := range lines {
 		d.y += 17
-		if i == 1 { // and there may be more
+		if i == 1 && len(lines) > 2 {
 			d.text(svgMargin, d.y, "what", clip(line+" …", room))
 			break
 		}

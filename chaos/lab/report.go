@@ -28,6 +28,10 @@ type Report struct {
 type Lag struct {
 	Late int           `json:"late"` // requests that were started more than 20 ms after they were due
 	Max  time.Duration `json:"max"`
+
+	// Spoiled: more than 1 % of the requests of an arm in a run were, so that it measured
+	// the machine, and nothing can be said.
+	Spoiled bool `json:"spoiled,omitempty"`
 }
 
 // A Plan is how long each phase was to last. Each begins where the one before

@@ -126,3 +126,50 @@ func TestABuildThatEndsTheGoroutineIsRolledBack(t *testing.T) {
 		require.False(t, returned)
 	})
 }
+
+// A step under way when the faults end may still break what the rollback mends. So that
+// comes after it, but does not wait for ever.
+func TestRollbackWaitsForAStepUnderWay(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		takes time.Duration // the step, after its context has ended
+		at    time.Duration // the rollback
+		order []string
+		errs  string
+	}{
+		{"it ends soon", 300 * time.Millisecond, 20300 * time.Millisecond, []string{"broken", "mended"}, ""},
+		{"it does not", time.Minute, 22 * time.Second, []string{"mended"}, "lab: a step of the system had not returned 2s after the faults, and was rolled back while under way"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			e := model()
+			e.RollbackTimeout = 2 * time.Second
+			e.Steady = []lab.Probe{lab.Availability(0.001)}
+			e.Control = nil
+			var order []string
+			e.System = func(w *lab.World) (lab.Call, error) {
+				w.Rollback("mend", func(context.Context) error { order = append(order, "mended"); return nil })
+				w.Step(19*time.Second, "break", func(ctx context.Context) error {
+					<-ctx.Done()
+					time.Sleep(c.takes)
+					if c.takes < time.Minute {
+						order = append(order, "broken")
+					}
+					return ctx.Err()
+				})
+				return work(w)
+			}
+			synctest.Test(t, func(t *testing.T) {
+				r, err := e.Run(t.Context())
+				require.Equal(t, c.order, order)
+				require.Equal(t, c.at, at(t, r.System, "rollback").Truncate(100*time.Millisecond))
+				if c.errs == "" {
+					require.NoError(t, err)
+				} else {
+					require.ErrorContains(t, err, c.errs)
+				}
+				synctest.Wait()
+				time.Sleep(time.Minute)
+			})
+		})
+	}
+}

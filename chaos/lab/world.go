@@ -30,6 +30,7 @@ type World struct {
 	ctx      context.Context
 	injector *chaos.Injector
 	goes     group // goroutines of Go, and steps
+	doing    group // steps
 
 	mu        sync.Mutex
 	built     bool // Build has returned
@@ -105,7 +106,8 @@ func (w *World) Step(at time.Duration, name string, do func(context.Context) err
 	w.steps = append(w.steps, step{at, name, do})
 }
 
-// Rollback is run when the faults are over, or the run is, whatever has happened: the
+// Rollback is run when the faults are over, or the run is, and no step is under way any
+// more, which is waited for as long as for a rollback: whatever has happened, and the
 // last registered first. The requests go on meanwhile. undo gets a context that ends
 // after the experiment's RollbackTimeout, and not with Run's. One that panics does not
 // keep the others from being run, nor does one that does not return in time, which is left
@@ -190,7 +192,9 @@ func (w *World) play(ctx context.Context, start time.Time) {
 		case <-ctx.Done():
 			return
 		}
+		w.doing.add() // before the look at ctx, so that who ends that can wait for the step
 		if ctx.Err() != nil {
+			w.doing.done()
 			return
 		}
 		w.goes.add()
@@ -200,6 +204,7 @@ func (w *World) play(ctx context.Context, start time.Time) {
 
 func (w *World) do(ctx context.Context, s step) {
 	defer w.goes.done()
+	defer w.doing.done()
 	w.arm.mark("step", s.name, nil)
 	caught(ctx, s.do, func(err error) {
 		if err == nil || ctx.Err() != nil && errors.Is(err, ctx.Err()) {
@@ -210,8 +215,16 @@ func (w *World) do(ctx context.Context, s step) {
 	})
 }
 
-// undo runs the rollbacks that there are, the last registered first.
+// undo runs the rollbacks that there are, the last registered first, when no step is
+// under way that might break again what they mend. It does not wait for one for longer
+// than for a rollback.
 func (w *World) undo(ctx context.Context, timeout time.Duration) {
+	w.mu.Lock()
+	some := len(w.rollbacks) > 0
+	w.mu.Unlock()
+	if some && w.doing.wait(timeout, nil) > 0 {
+		w.arm.run.note(fmt.Errorf("lab: a step of the %s had not returned %v after the faults, and was rolled back while under way", w.arm.name, timeout))
+	}
 	for {
 		w.mu.Lock()
 		n := len(w.rollbacks)

@@ -2,12 +2,17 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
+	"net"
 	"net/http"
-	"sync"
+	"net/url"
 	"time"
+
+	"github.com/steady-go/steady"
+	"github.com/steady-go/steady/chaos"
+	"github.com/steady-go/steady/chaos/lab"
 )
 
 // A bare client calls one of several equal nodes as many programs do: it takes any
@@ -16,34 +21,33 @@ import (
 type bare struct {
 	nodes  []string
 	client *http.Client
-
-	mu     sync.Mutex
-	choice *rand.Rand // guarded by mu
-}
-
-func newBare(nodes []string, seed uint64, client *http.Client) *bare {
-	return &bare{nodes: nodes, client: client, choice: rand.New(rand.NewPCG(seed, streamChoice))}
+	chaos  *chaos.Injector // counts the attempts
 }
 
 // get makes one call in one attempt. Its caller is as patient as the guarded one.
-func (b *bare) get(ctx context.Context) (int, error) {
-	b.mu.Lock()
-	node := b.nodes[b.choice.IntN(len(b.nodes))]
-	b.mu.Unlock()
+func (b *bare) get(ctx context.Context) error {
+	node := b.nodes[int(steady.Random(ctx, "node", 0)*float64(len(b.nodes)))]
 	ctx, cancel := context.WithTimeout(ctx, totalLimit)
 	defer cancel()
-	return 1, httpGet(ctx, b.client, node)
+	return b.chaos.At(node).Do(ctx, func(ctx context.Context) error {
+		return httpGet(ctx, b.client, node)
+	})
 }
 
 // newHTTPClient returns the client that both use, each one of its own.
-func newHTTPClient() *http.Client {
-	return &http.Client{Transport: &http.Transport{
+func newHTTPClient(w *lab.World) *http.Client {
+	c := &http.Client{Transport: &http.Transport{
 		// The default keeps two idle connections to a host, and would have a burst of
 		// calls dial, and time the dialling.
 		MaxIdleConnsPerHost: 64,
 		IdleConnTimeout:     30 * time.Second,
 		DisableCompression:  true,
 	}}
+	w.Go(func() {
+		<-w.Context().Done()
+		c.CloseIdleConnections()
+	})
+	return c
 }
 
 // httpGet makes one GET request. Any answer but 200 is an error.
@@ -54,7 +58,7 @@ func httpGet(ctx context.Context, client *http.Client, node string) error {
 	}
 	resp, err := client.Do(req)
 	if err != nil {
-		return err
+		return withoutAddress(err)
 	}
 	defer resp.Body.Close()
 	// A connection is used again only if its last answer was read to the end.
@@ -62,7 +66,19 @@ func httpGet(ctx context.Context, client *http.Client, node string) error {
 		return err
 	}
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s answered %s", node, resp.Status)
+		return fmt.Errorf("the node answered %s", resp.Status)
 	}
 	return nil
+}
+
+// withoutAddress returns what is wrong but not where: the report counts errors by their
+// texts, and it is the same whichever node and port it is.
+func withoutAddress(err error) error {
+	if e, ok := errors.AsType[*net.OpError](err); ok {
+		return e.Err
+	}
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		return e.Err
+	}
+	return err
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/steady-go/steady"
 	"github.com/steady-go/steady/breaker"
 	"github.com/steady-go/steady/bulkhead"
+	"github.com/steady-go/steady/chaos"
 	"github.com/steady-go/steady/retry"
 	"github.com/steady-go/steady/timeout"
 )
@@ -31,16 +32,18 @@ const (
 //	retry           a failed attempt is made up for, on a budget
 //	breaker         each attempt picks a node that works and was not tried yet
 //	attempt timeout a node that hangs costs one attempt, not the call
+//	chaos           counts the attempts, and is where faults could be injected
 type guarded struct {
 	nodes   []string
 	around  steady.Policy  // what is around all attempts of a call
 	breaker *breaker.Group // one breaker for each node
 	attempt *timeout.Timeout
+	chaos   *chaos.Injector
 	client  *http.Client
 }
 
 // newGuarded returns a client for nodes that is made for rate calls a second.
-func newGuarded(nodes []string, rate float64, client *http.Client, hook steady.Hook) *guarded {
+func newGuarded(nodes []string, rate float64, client *http.Client, inject *chaos.Injector, hook steady.Hook) *guarded {
 	return &guarded{
 		nodes: nodes,
 		around: steady.Chain(
@@ -73,14 +76,15 @@ func newGuarded(nodes []string, rate float64, client *http.Client, hook steady.H
 			Peers: &breaker.Peers{}, // equals: open a node only while the others do better
 		}),
 		attempt: timeout.MustNew(timeout.Config{Name: "attempt", Limit: attemptLimit}),
+		chaos:   inject,
 		client:  client,
 	}
 }
 
-// get makes one call and tells how many attempts it took.
-func (g *guarded) get(ctx context.Context) (int, error) {
+// get makes one call.
+func (g *guarded) get(ctx context.Context) error {
 	tried := make([]string, 0, attempts) // by this call: its attempts come one after the other
-	err := g.around.Do(ctx, func(ctx context.Context) error {
+	return g.around.Do(ctx, func(ctx context.Context) error {
 		node, permit, err := g.breaker.Pick(ctx, g.nodes, tried)
 		if err != nil {
 			return err
@@ -88,9 +92,19 @@ func (g *guarded) get(ctx context.Context) (int, error) {
 		tried = append(tried, node)
 		return permit.Do(ctx, func(ctx context.Context) error {
 			return g.attempt.Do(ctx, func(ctx context.Context) error {
-				return httpGet(ctx, g.client, node)
+				return g.chaos.At(node).Do(ctx, func(ctx context.Context) error {
+					return httpGet(ctx, g.client, node)
+				})
 			})
 		})
 	})
-	return len(tried), err
+}
+
+// breakers returns how many of the breakers are in which state.
+func (g *guarded) breakers() map[breaker.State]int {
+	count := make(map[breaker.State]int)
+	for _, node := range g.nodes {
+		count[g.breaker.Get(node).State()]++
+	}
+	return count
 }

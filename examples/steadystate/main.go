@@ -2,12 +2,12 @@
 //
 //	99.9 % availability at 200 requests a second while 20 % of the nodes fail
 //
-// Ten HTTP servers run on loopback, and a load arrives whose requests do not wait
-// for each other. After a while in steady state, two of the ten nodes refuse and
-// reset connections, later they hang, later still they answer slowly with errors;
-// after each they recover. A client that is guarded by this library (guarded.go)
-// lives through that at the same time as a bare one (bare.go) with a twin set of
-// nodes of its own.
+// It is an experiment of package chaos/lab. Ten HTTP servers run on loopback
+// (nodes.go), and after a while in steady state two of them refuse and reset
+// connections, later they hang, later still they answer slowly with errors; after each
+// they recover (stages.go). A client that is guarded by this library (guarded.go) lives
+// through that at the same time as a bare one (bare.go), the control, with a twin set of
+// nodes of its own. Load, phases, statistics, verdict and report are the lab's.
 //
 // It exits with 0 if the hypothesis is met, 1 if it is not or something broke, 2
 // on a wrong flag, and 3 if the run was inconclusive.
@@ -23,30 +23,57 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
-	"time"
+
+	"github.com/steady-go/steady/breaker"
+	"github.com/steady-go/steady/chaos/lab"
 )
 
 const (
 	// target is the availability that the hypothesis claims.
 	target = 0.999
 
-	// enough is how many requests must have met a failing fleet before the hypothesis
-	// may be called met. With fewer, the few that a breaker takes to learn that a node
-	// is down, or a single unlucky one, would make the verdict.
-	enough = 4800
-
-	// lagLimit is how late a request may start before the run says more about the
-	// machine that it runs on than about the clients.
-	lagLimit = 50 * time.Millisecond
+	// maxAttempts is at what price: a client that called everything twice would be
+	// available too, and a danger to its nodes.
+	maxAttempts = 1.1
 )
 
-// The exit codes.
-const (
-	exitMet          = 0
-	exitNotMet       = 1
-	exitUsage        = 2
-	exitInconclusive = 3
-)
+// experiment returns the experiment; s counts along, for those who watch.
+func experiment(c config, s *score) lab.Experiment {
+	return lab.Experiment{
+		Name: "steadystate",
+		Hypothesis: fmt.Sprintf("%.4g %% availability at %.4g requests a second while %.4g %% of the nodes fail, at ≤ %.4g attempts each",
+			100*target, c.rate, 100*c.failing, maxAttempts),
+		Seed: c.seed,
+		Load: lab.Poisson(c.rate),
+		System: func(w *lab.World) (lab.Call, error) {
+			nodes, err := newFleet(w, c)
+			if err != nil {
+				return nil, err
+			}
+			client := newGuarded(nodes.addrs(), c.rate, newHTTPClient(w), w.Chaos(), w.Hook())
+			w.Gauge("breakers not closed", func() float64 { return float64(c.nodes - client.breakers()[breaker.Closed]) })
+			w.Go(func() { s.show(w.Context(), client.breakers) })
+			return s.counted(guardedClient, client.get), nil
+		},
+		Control: func(w *lab.World) (lab.Call, error) {
+			nodes, err := newFleet(w, c)
+			if err != nil {
+				return nil, err
+			}
+			client := &bare{nodes: nodes.addrs(), client: newHTTPClient(w), chaos: w.Chaos()}
+			return s.counted(bareClient, client.get), nil
+		},
+		Baseline: c.baseline(), Fault: c.fault(), Recovery: c.recovery(),
+		Steady: []lab.Probe{
+			// A request that is due at the very end of the baseline may meet the fault.
+			lab.Availability(0.99).In(lab.PhaseBaseline),
+			// The nodes also rest in the fault phase, which must not make it look better:
+			// what may fail in all of it is a thousandth of what is due while they fail.
+			lab.Availability(1 - (1-target)*failingShare()).In(lab.PhaseFault),
+			lab.Amplification(maxAttempts),
+		},
+	}
+}
 
 func main() {
 	// Both clients and all nodes share this process with the clock of the load. A
@@ -54,14 +81,14 @@ func main() {
 	debug.SetGCPercent(800)
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], lagLimit, os.Stdout, os.Stderr)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
 }
 
 // run is main without the process around it, for the tests.
-func run(ctx context.Context, args []string, lagLimit time.Duration, stdout, stderr io.Writer) int {
-	cfg, err := parseFlags(args, stderr)
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	c, err := parseFlags(args, stderr)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		return exitMet
@@ -69,42 +96,19 @@ func run(ctx context.Context, args []string, lagLimit time.Duration, stdout, std
 		fmt.Fprintf(stderr, "steadystate:\n%v\n", err)
 		return exitUsage
 	}
-	cfg.lagLimit = lagLimit
-	text := stdout
-	if cfg.JSON == "-" {
-		text = stderr // JSON has standard output for itself
-	}
-
-	fmt.Fprintf(text, "Hypothesis: %s.\n", cfg.hypothesis())
-	fmt.Fprintf(text, "Nodes that fail: %d of %d. Seed: %d. It takes %v.\n\n", cfg.failing(), cfg.Nodes, cfg.Seed, cfg.Duration)
-
-	runs := 1
-	result, err := experiment(ctx, cfg, stderr)
-	if err == nil && result.late() {
-		// A generator that cannot keep its own schedule measures the machine, and its
-		// good figures are worth as little as its bad ones. One repeat is fair: two of
-		// them mean that this is no machine to measure on.
-		fmt.Fprintf(text, "INCONCLUSIVE: %s. Repeating the run, once.\n\n", result.lateness())
-		pause(ctx, 2*time.Second) // for what kept the machine busy to pass
-		runs++
-		result, err = experiment(ctx, cfg, stderr)
-	}
-	if err != nil {
-		fmt.Fprintln(text, "steadystate:", err)
+	s := newScore(c, stderr)
+	e := experiment(c, s)
+	fmt.Fprintf(stdout, "Hypothesis: %s.\nNodes that fail: %d of %d. It takes %v.\n\n", e.Hypothesis, c.failingNodes(), c.nodes, c.duration)
+	r := twiceIfLate(ctx, stdout, func() lab.Report {
+		s.reset()
+		r, _ := e.Run(ctx) // the error is among the report's reasons
+		return r
+	})
+	claim(&r, s.metFailing(guardedClient))
+	fmt.Fprintf(stdout, "\n%s\n%s", r.Text(), s)
+	if err := c.save(r, stdout); err != nil {
+		fmt.Fprintln(stderr, "steadystate:", err)
 		return exitNotMet
 	}
-
-	rep := newReport(cfg, result, runs)
-	rep.writeTable(text)
-	if err := errors.Join(rep.saveSVG(cfg.SVG, text), rep.saveJSON(cfg.JSON, stdout)); err != nil {
-		fmt.Fprintln(text, "steadystate:", err)
-		return exitNotMet
-	}
-	switch rep.Verdict {
-	case met:
-		return exitMet
-	case notMet:
-		return exitNotMet
-	}
-	return exitInconclusive
+	return exitCode(ctx, r.Verdict)
 }

@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"math"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/steady-go/steady/chaos"
+	"github.com/steady-go/steady/chaos/lab"
 )
 
 // A fault is a way for a node to fail.
@@ -24,25 +27,28 @@ const (
 	erring         // it works on each request for a while and then answers 500
 )
 
+var (
+	// Most are quick and a few are not, as with real services, and none takes no time.
+	healthyTime = chaos.LogNormal(5*time.Millisecond, 0.5)
+	erringTime  = chaos.Uniform(150*time.Millisecond, 250*time.Millisecond)
+)
+
 // A node is one HTTP server on loopback.
 type node struct {
-	addr   string
-	server *http.Server
+	addr    string
+	server  *http.Server
+	draw    func(n uint64) float64 // of service times
+	served  atomic.Uint64
+	serving sync.WaitGroup
 
 	mu       sync.Mutex
 	fault    fault                 // guarded by mu
-	ended    chan struct{}         // guarded by mu; closed when the present fault ends
 	listener net.Listener          // guarded by mu
 	conns    map[net.Conn]struct{} // guarded by mu
-	empty    sync.Cond             // there are no conns
-	times    *rand.Rand            // guarded by mu
-	serving  sync.WaitGroup
 }
 
-// newNode starts a node whose service times are drawn from rng.
-func newNode(rng *rand.Rand) (*node, error) {
-	n := &node{ended: make(chan struct{}), conns: make(map[net.Conn]struct{}), times: rng}
-	n.empty.L = &n.mu
+func newNode(draw func(n uint64) float64) (*node, error) {
+	n := &node{draw: draw, conns: make(map[net.Conn]struct{})}
 	n.server = &http.Server{Handler: n, ConnState: n.connState, ErrorLog: log.New(io.Discard, "", 0)}
 	// Below the ports that systems hand out by themselves, or an outgoing connection
 	// could take the port of a node that is down and keep it from coming back.
@@ -74,8 +80,6 @@ func (n *node) set(f fault) error {
 	defer n.mu.Unlock()
 	before := n.fault
 	n.fault = f
-	close(n.ended) // requests that hang do not outlive their fault
-	n.ended = make(chan struct{})
 	switch {
 	case f == before:
 		return nil
@@ -100,7 +104,7 @@ func reset(c net.Conn) {
 	_ = c.Close()
 }
 
-// connState keeps count of the connections.
+// connState keeps account of the connections.
 func (n *node) connState(c net.Conn, s http.ConnState) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -112,42 +116,25 @@ func (n *node) connState(c net.Conn, s http.ConnState) {
 		}
 	case http.StateClosed:
 		delete(n.conns, c)
-		if len(n.conns) == 0 {
-			n.empty.Broadcast()
-		}
 	}
 }
 
 // ServeHTTP answers by the fault that the node has when the request comes.
 func (n *node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	n.mu.Lock()
-	f, ended, took := n.fault, n.ended, n.serviceTime()
+	f := n.fault
 	n.mu.Unlock()
+	u := n.draw(n.served.Add(1))
 	switch f {
 	case hanging:
-		select {
-		case <-ended:
-		case <-r.Context().Done(): // the client has gone
-		}
-		w.WriteHeader(http.StatusServiceUnavailable)
+		<-r.Context().Done() // the client has gone
 	case erring:
-		pause(r.Context(), took)
+		pause(r.Context(), erringTime.At(u))
 		w.WriteHeader(http.StatusInternalServerError)
 	default:
-		pause(r.Context(), took)
+		pause(r.Context(), healthyTime.At(u))
 		_, _ = io.WriteString(w, "ok\n")
 	}
-}
-
-// serviceTime draws how long a request takes. It requires mu held.
-func (n *node) serviceTime() time.Duration {
-	if n.fault == erring {
-		return 150*time.Millisecond + time.Duration(n.times.Float64()*float64(100*time.Millisecond))
-	}
-	// Lognormal with a mean of 5 ms: most are quick and a few are not, as with real
-	// services, and none takes no time.
-	const mean, sigma = 5 * float64(time.Millisecond), 0.5
-	return time.Duration(mean * math.Exp(sigma*n.times.NormFloat64()-sigma*sigma/2))
 }
 
 // pause waits for d, or until ctx is done.
@@ -160,33 +147,37 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// close stops the node and waits until nothing of it runs any more.
+// close stops the node. The connections are closed, which ends the handlers.
 func (n *node) close() {
-	n.mu.Lock()
-	close(n.ended)
-	n.ended = make(chan struct{})
-	n.mu.Unlock()
-	_ = n.server.Close() // closes the connections, which ends the handlers
+	_ = n.server.Close()
 	n.serving.Wait()
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	for len(n.conns) > 0 {
-		n.empty.Wait()
-	}
 }
 
 // A fleet is the nodes of one client.
 type fleet []*node
 
-func newFleet(size int, seed uint64) (fleet, error) {
+// newFleet starts the nodes of a world, and plans what becomes of them. The draws of a
+// world are those of its twin.
+func newFleet(w *lab.World, c config) (fleet, error) {
 	var f fleet
-	for i := range size {
-		n, err := newNode(rand.New(rand.NewPCG(seed, streamNodes+uint64(i))))
+	for i := range c.nodes {
+		name := fmt.Sprintf("node %d", i)
+		n, err := newNode(func(nth uint64) float64 { return w.Random(name, nth) })
 		if err != nil {
 			f.close()
-			return nil, err
+			return nil, fmt.Errorf("start %s: %w", name, err)
 		}
 		f = append(f, n)
+	}
+	w.Go(func() {
+		<-w.Context().Done()
+		f.close()
+	})
+	w.Rollback("heal the nodes", func(context.Context) error { return f.set(none) })
+	for _, s := range stages[1 : len(stages)-1] {
+		w.Step(c.at(s.from)-c.baseline(), s.name, func(context.Context) error {
+			return f[:c.failingNodes()].set(s.fault)
+		})
 	}
 	return f, nil
 }
@@ -199,10 +190,9 @@ func (f fleet) addrs() []string {
 	return addrs
 }
 
-// set gives the first so many nodes a fault.
-func (f fleet) set(count int, to fault) error {
+func (f fleet) set(to fault) error {
 	var errs []error
-	for _, n := range f[:count] {
+	for _, n := range f {
 		errs = append(errs, n.set(to))
 	}
 	return errors.Join(errs...)
