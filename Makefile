@@ -10,6 +10,9 @@
 MODULES := $(patsubst %/go.mod,%,$(shell find . -name go.mod -not -path './tools/*' | sort))
 RACE    := $(if $(shell command -v $(firstword $(shell go env CC))),-race)
 
+# The packages whose tests are experiments with many seeds.
+EXPERIMENTS = ./chaos/lab/internal/fleet ./examples/gameday
+
 # The staticcheck that tools/go.mod pins. It is built once and kept in Go's cache.
 STATICCHECK = go tool -modfile=$(CURDIR)/tools/go.mod staticcheck
 
@@ -21,6 +24,10 @@ export GOWORK := off
 .PHONY: test lint lab bench compare
 test:
 	@set -e; for m in $(MODULES); do echo "== go test $(RACE) in $$m"; (cd $$m && go test $(RACE) ./...); done
+ifneq ($(RACE),)
+	@echo "== go test of $(EXPERIMENTS), which have two seeds under the race detector, and twenty here"
+	go test $(EXPERIMENTS)
+endif
 
 lint:
 	@out=$$(gofmt -l .); if [ -n "$$out" ]; then echo "not gofmt-ed:"; echo "$$out"; exit 1; fi
