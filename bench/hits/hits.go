@@ -35,5 +35,5 @@ func (l Library) Ratio(t Trace) float64 {
 			c.Put(key)
 		}
 	}
-	return float64(hits) / requests
+	return float64(hits) / float64(t.length())
 }

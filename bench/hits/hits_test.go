@@ -42,6 +42,7 @@ func TestTracesAreWhatTheySay(t *testing.T) {
 // No cache can know more than which keys are asked for most, if that does not change.
 func TestNoCacheIsBetterThanItCanBe(t *testing.T) {
 	for _, trace := range Traces[:3] {
+		trace = trace.First(30_000) // some libraries need minutes for a million under the race detector
 		best := share(slices.Collect(trace.Requests()), func(key uint64) bool { return key < Room })
 		for _, library := range Libraries {
 			ratio := library.Ratio(trace)

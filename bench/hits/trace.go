@@ -1,6 +1,7 @@
 package hits
 
 import (
+	"cmp"
 	"iter"
 	"math"
 	"math/rand/v2"
@@ -20,7 +21,10 @@ type Trace struct {
 	skew float64 // the nth most popular key is asked for as 1/n to the power of this
 	scan float64 // share of the requests that go through all keys, one after the other, and come back to none
 	move int     // after as many requests the popular keys are others; 0: never
+	end  int     // of how many requests; 0: a million
 }
+
+func (t Trace) length() int { return cmp.Or(t.end, requests) }
 
 // Traces are those on which caches are compared.
 var Traces = []Trace{
@@ -28,6 +32,12 @@ var Traces = []Trace{
 	{Name: "zipf 1.0", About: "a few keys make most of the requests", skew: 1},
 	{Name: "zipf 0.9 and scan", About: "a fifth of the requests reads once through everything, as a crawler does", skew: 0.9, scan: 0.2},
 	{Name: "shifting", About: "zipf 1.0, whose popular keys are others after each tenth", skew: 1, move: requests / 10},
+}
+
+// First returns the beginning of t, of n requests.
+func (t Trace) First(n int) Trace {
+	t.end = n
+	return t
 }
 
 // Requests returns the keys asked for, in their order.
@@ -41,7 +51,7 @@ func (t Trace) Requests() iter.Seq[uint64] {
 	return func(yield func(uint64) bool) {
 		random := rand.New(rand.NewPCG(1, 2))
 		scanned, moved := uint64(keys), uint64(0)
-		for n := range requests {
+		for n := range t.length() {
 			if t.move > 0 && n > 0 && n%t.move == 0 {
 				moved += keys / 7
 			}
