@@ -41,9 +41,11 @@ type GroupConfig struct {
 // A single key has no peers: with nothing to compare it to and nowhere else to
 // go, it stays closed.
 type Peers struct {
-	// MinSuccess is the share of the calls to all other members, in the Window,
-	// that must have succeeded, and not slowly, for a member to open, or to open again
-	// after its probes failed. Above 0 and at most 1. 0 means 0.7.
+	// MinSuccess is the share of the calls to the other members, in the Window, that
+	// must have succeeded, and not slowly, for a member to open, or to open again after
+	// its probes failed. The worst of the others are left out, as many as may be open
+	// together with it: that they fail says nothing against it. Above 0 and at most 1.
+	// 0 means 0.9: nodes that are well do better, and an overload does worse.
 	MinSuccess float64
 
 	// MaxOpenShare is the share of the members that had calls in the Window that

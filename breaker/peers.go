@@ -3,6 +3,7 @@ package breaker
 import (
 	"cmp"
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,19 +13,18 @@ import (
 
 // peers is what a group of equals knows of its members together.
 type peers struct {
-	Peers         // with defaults
-	calls *window // of all members
+	Peers // with defaults
 
 	// mu is held while a member is opened, so that two cannot take the last place.
 	mu sync.Mutex
 
-	// crowded is until when no further member may open for want of room, unless one
-	// changes its state before. To count the room takes a look at every member, which
-	// must not happen for each call that fails.
+	// crowded is until when no further member may open, for want of room or because the
+	// others fail too, unless one changes its state before. To see that takes a look at
+	// every member, which must not happen for each call that fails.
 	crowded atomic.Int64
 }
 
-// recount is how often the room is counted at most while there is none.
+// recount is how often the members are looked at at most while no further one may open.
 const recount = 100 * time.Millisecond
 
 // early is the part of OpenFor after which a member may be made to probe because
@@ -36,10 +36,10 @@ func newPeers(p *Peers, c Config, f *check.Faults) *peers {
 	if p == nil {
 		return nil
 	}
-	p = &Peers{MinSuccess: cmp.Or(p.MinSuccess, 0.7), MaxOpenShare: cmp.Or(p.MaxOpenShare, 0.3)}
+	p = &Peers{MinSuccess: cmp.Or(p.MinSuccess, 0.9), MaxOpenShare: cmp.Or(p.MaxOpenShare, 0.3)}
 	f.Require(p.MinSuccess > 0 && p.MinSuccess <= 1, "Peers.MinSuccess", "be above 0 and at most 1", p.MinSuccess)
 	f.Require(p.MaxOpenShare > 0 && p.MaxOpenShare <= 1, "Peers.MaxOpenShare", "be above 0 and at most 1", p.MaxOpenShare)
-	return &peers{Peers: *p, calls: newWindow(c.Window, 0)}
+	return &peers{Peers: *p}
 }
 
 // book counts the end of a call to member b among its peers. One that was slow did
@@ -48,7 +48,6 @@ func newPeers(p *Peers, c Config, f *check.Faults) *peers {
 func (g *Group) book(ctx context.Context, b *Breaker, now int64, failed bool) {
 	if g.peers != nil {
 		b.recent.add(now, failed, false)
-		g.peers.calls.add(now, failed, false)
 		b.lately.add(now, failed, false)
 		if failed {
 			g.review(ctx, now)
@@ -68,8 +67,14 @@ func (g *Group) mayOpen(b *Breaker, now int64) bool {
 	if g.peers == nil {
 		return true
 	}
-	left := g.peers.crowded.Load() - now
-	return (left <= 0 || left > int64(recount)) && g.othersSucceed(b, now)
+	if left := g.peers.crowded.Load() - now; left > 0 && left <= int64(recount) {
+		return false
+	}
+	if !g.othersSucceed(b, now) {
+		g.peers.crowded.Store(now + int64(recount))
+		return false
+	}
+	return true
 }
 
 // open opens member b, unless the rules for peers forbid it or from is no longer
@@ -124,11 +129,27 @@ func (g *Group) look(b *Breaker, now int64) (room bool, oldest *Breaker) {
 	return out == 0 || share(out+1, seen) <= g.peers.MaxOpenShare, oldest
 }
 
-// others returns what the members but b did in the window.
+// others returns what the members but b did in the window, without the worst of them:
+// as many as may be out together with b. With those that are down among them, what is to
+// pass for success would have to be so low that an overload passes for it too.
 func (g *Group) others(b *Breaker, now int64) (calls, succeeded int64) {
-	all, own := g.peers.calls.sum(now), b.recent.sum(now)
-	calls = all.calls - own.calls
-	return calls, calls - (all.failures - own.failures)
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	all := make([]tally, 0, len(g.members))
+	for _, m := range g.members {
+		if n := m.recent.sum(now); m != b && n.calls > 0 {
+			all = append(all, n)
+		}
+	}
+	slices.SortFunc(all, func(a, b tally) int {
+		return cmp.Compare(share(a.failures, a.calls), share(b.failures, b.calls))
+	})
+	worst := int(g.peers.MaxOpenShare*float64(len(all)+1)) - 1
+	worst = max(0, min(worst, len(all)-1)) // with the best at least b is compared
+	for _, n := range all[:len(all)-worst] {
+		calls, succeeded = calls+n.calls, succeeded+n.calls-n.failures
+	}
+	return calls, succeeded
 }
 
 // othersSucceed reports whether the calls to the others show that a fault of

@@ -155,12 +155,57 @@ func TestProbesCountAmongPeers(t *testing.T) {
 func TestPeersThatJustSucceedOftenEnough(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := breaker.MustNewGroup(breaker.GroupConfig{Peers: &breaker.Peers{}})
-		doKey(t, g, "b", 7, nil)
-		doKey(t, g, "b", 3, errBoom)
+		doKey(t, g, "b", 9, nil)
+		doKey(t, g, "b", 1, errBoom)
 		doKey(t, g, "a", 5, errBoom)
-		require.Equal(t, breaker.Open, g.Get("a").State(), "0.7 of the others succeed")
+		require.Equal(t, breaker.Open, g.Get("a").State(), "0.9 of the others succeed")
 		time.Sleep(g.Get("a").Stats().RetryAfter)
 		doKey(t, g, "a", 2, errBoom)
 		require.Equal(t, breaker.Open, g.Get("a").State(), "and still do")
+	})
+}
+
+// Of ten members three may be open. That two of the others fail too is no reason to keep a
+// third one that fails.
+func TestTheWorstPeersAreNotAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := breaker.MustNewGroup(breaker.GroupConfig{Peers: &breaker.Peers{}})
+		for _, key := range []string{"a", "b", "c", "d", "e", "f", "g"} {
+			doKey(t, g, key, 10, nil)
+		}
+		for _, key := range []string{"x", "y", "z"} {
+			doKey(t, g, key, 5, errBoom)
+			require.Equal(t, breaker.Open, g.Get(key).State(), key)
+		}
+	})
+}
+
+// In an overload a part of the calls fails wherever they go: no member is at fault.
+func TestAnOverloadOpensNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := breaker.MustNewGroup(breaker.GroupConfig{Peers: &breaker.Peers{}})
+		keys := []string{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j"}
+		for range 4 {
+			for _, key := range keys {
+				doKey(t, g, key, 15, nil)
+				time.Sleep(200 * time.Millisecond) // long enough to look at the others anew
+				doKey(t, g, key, 5, errBoom)
+			}
+		}
+		for _, key := range keys {
+			require.Equal(t, breaker.Closed, g.Get(key).State(), key)
+		}
+	})
+}
+
+// Where all may be open, the best of the others still tells.
+func TestWhereAllMayBeOpenTheBestPeerIsAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := breaker.MustNewGroup(breaker.GroupConfig{Peers: &breaker.Peers{MaxOpenShare: 1}})
+		doKey(t, g, "a", 10, nil)
+		for _, key := range []string{"x", "y"} {
+			doKey(t, g, key, 5, errBoom)
+			require.Equal(t, breaker.Open, g.Get(key).State(), key)
+		}
 	})
 }

@@ -174,8 +174,12 @@ func (g *Group) oneIsWell(now int64, shed bool) bool {
 	return false
 }
 
+// well is the share of the calls to a member that must succeed for it to do well. It is
+// less than MinSuccess, since while calls are shed those that few calls reach speak for all.
+const well = 0.7
+
 func (g *Group) isWell(n tally) bool {
-	return n.calls >= g.shedder.probes && share(n.calls-n.failures, n.calls) >= g.peers.MinSuccess
+	return n.calls >= g.shedder.probes && share(n.calls-n.failures, n.calls) >= well
 }
 
 // turn begins or ends the shedding and reports it, unless somebody else did.
