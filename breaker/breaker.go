@@ -37,9 +37,10 @@ type Config struct {
 	Name string
 
 	// FailureRatio is the share of the calls in Window, above 0 and up to 1, whose
-	// failure opens the breaker. It is compared exactly, without rounding. 0 means
-	// 0.5; Off means that the ratio never opens it, and then ConsecutiveFailures or
-	// SlowAfter must.
+	// failure opens the breaker. It is compared exactly, without rounding. After a
+	// healthy stretch the good calls in Window must first be outweighed: where all calls
+	// fail at once, ConsecutiveFailures opens it sooner. 0 means 0.5; Off means that
+	// the ratio never opens it, and then ConsecutiveFailures or SlowAfter must.
 	FailureRatio float64
 
 	// MinCalls is how many calls Window must hold before FailureRatio is looked at,
