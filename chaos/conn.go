@@ -37,8 +37,10 @@ func (c *conn) Read(b []byte) (int, error) {
 	}
 	b = s.portion(b)
 	n := c.held.release(b)
+	fresh := 0 // what was held has been paid for
 	if n == 0 {
 		n, err = c.Conn.Read(b)
+		fresh = n
 		err = c.explain(&c.in, err)
 	}
 	began, late := c.pass(&c.in)
@@ -46,7 +48,7 @@ func (c *conn) Read(b []byte) (int, error) {
 		s = began
 	}
 	if late == nil {
-		late = c.pay(s, n, &c.in)
+		late = c.pay(s, n, fresh, &c.in)
 	}
 	if late != nil {
 		c.held.keep(b[:n])
@@ -58,10 +60,6 @@ func (c *conn) Read(b []byte) (int, error) {
 
 // Write writes, in portions if need be.
 func (c *conn) Write(b []byte) (written int, err error) {
-	if c.injector.plan.Load() == nil {
-		n, err := c.Conn.Write(b)
-		return n, c.explain(&c.out, err)
-	}
 	// Two writes must not be mixed up because they are made in portions. A mutex will not
 	// do, since who writes may have to wait.
 	for taken := false; !taken; {
@@ -79,7 +77,7 @@ func (c *conn) Write(b []byte) (written int, err error) {
 		written += n
 		b = b[n:]
 		if err == nil {
-			err = c.pay(s, n, &c.out)
+			err = c.pay(s, n, n, &c.out)
 		}
 		if err != nil {
 			return written, c.explain(&c.out, err)
@@ -138,7 +136,7 @@ func (c *conn) pass(d *direction) (*strike, error) {
 }
 
 // pay lets the time pass that n bytes take.
-func (c *conn) pay(s *strike, n int, d *direction) error {
+func (c *conn) pay(s *strike, n, fresh int, d *direction) error {
 	if n == 0 || !s.is(bandwidth) {
 		return nil
 	}
@@ -146,7 +144,7 @@ func (c *conn) pay(s *strike, n int, d *direction) error {
 	if d == &c.out {
 		pace = &s.out
 	}
-	return c.wait(s, pace.reserve(n, s.rule.effect.bytes), d)
+	return c.wait(s, pace.reserve(fresh, s.rule.effect.bytes), d)
 }
 
 // wait waits for a time, or until the plan is over. It returns an error if the

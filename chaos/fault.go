@@ -40,6 +40,7 @@ type Fault struct {
 
 	// Ramp is the time from the beginning of the window in which the rate rises evenly from 0 to
 	// Rate. It must not be longer than the window. 0 means at once.
+	// A connection is judged at its first use in the window, by the rate at that moment.
 	Ramp time.Duration
 
 	// Max is how many times the fault is injected since arming, at most, exactly. 0 means no

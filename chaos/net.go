@@ -78,7 +78,7 @@ func abort(c net.Conn) {
 // that of a [crypto/tls.Conn] does. Injected errors are
 // [*net.OpError]s that match [ErrInjected]. The hook hears of injections alone: a connection
 // has no outcome. While the injector is not armed an operation
-// costs a few atomic loads.
+// costs a few atomic loads, and a write its turn besides.
 func (i *Injector) Conn(c net.Conn, key string) net.Conn {
 	return &conn{
 		Conn: c, injector: i, key: key, in: direction{op: "read"}, out: direction{op: "write"},

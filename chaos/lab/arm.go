@@ -171,7 +171,7 @@ func (a *arm) close(r *request, err error) {
 		a.book(r.record, answered, r.phase, "", took)
 		return
 	}
-	a.book(r.record, failed, r.phase, err.Error(), took)
+	a.book(r.record, failed, r.phase, textOf(err), took)
 }
 
 // book notes how a request ended, with its error's text, unless the run is over.
@@ -265,7 +265,7 @@ func (a *arm) second(t time.Duration) *second {
 func (a *arm) mark(what, name string, err error) {
 	m := Mark{At: a.run.now(), What: what, Name: name}
 	if err != nil {
-		m.Err = err.Error()
+		m.Err = textOf(err)
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -356,3 +356,7 @@ func (a *arm) result() *result {
 	slices.SortStableFunc(res.marks, func(a, b Mark) int { return cmp.Compare(a.At, b.At) })
 	return res
 }
+
+// textOf returns err's text. A nil pointer that passes for an error may panic when it is
+// asked, which package fmt survives.
+func textOf(err error) string { return fmt.Sprint(err) }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/steady-go/steady/chaos"
 )
 
 // A result is what became of one arm in one run.
@@ -56,7 +58,7 @@ func Pool(reports ...Report) (Report, error) {
 	for i, o := range runs {
 		a, b := runs[0].e, o.e
 		if a.Name != b.Name || a.Hypothesis != b.Hypothesis || a.plan() != b.plan() ||
-			len(a.Steady) != len(b.Steady) || a.Load.String() != b.Load.String() || (a.Control == nil) != (b.Control == nil) {
+			!slices.EqualFunc(a.Steady, b.Steady, Probe.same) || !slices.EqualFunc(a.Faults, b.Faults, func(f, g chaos.Fault) bool { return f.Name == g.Name && f.Rate == g.Rate }) || a.Load.String() != b.Load.String() || (a.Control == nil) != (b.Control == nil) {
 			return Report{}, fmt.Errorf("%w: run %d is of another experiment", errPool, i+1)
 		}
 		if seeds[b.Seed] {
@@ -220,6 +222,9 @@ func (r *Report) judge() {
 			say(Met, fmt.Sprintf("nearly missed: %s: %s: it was %s", c.Phase, c.Name, c.Value))
 		}
 	}
+	if r.Control == nil && broken && r.Verdict == Met && r.untouched() {
+		say(Inconclusive, "no fault was ever injected, so it was not put to the test")
+	}
 	if c := r.Control; c != nil && broken && (r.Verdict == Met || r.Verdict == Inconclusive) {
 		r.judgeControl(say)
 	}
@@ -228,6 +233,26 @@ func (r *Report) judge() {
 	if r.Verdict == Deviated && (late || !broken) {
 		r.Verdict = Inconclusive
 	}
+}
+
+// untouched reports whether there were faults to inject, and nothing else to be done,
+// and none was injected.
+func (r *Report) untouched() bool {
+	e := r.runs[0].e
+	if len(e.Faults) == 0 || e.Load.surges > 0 {
+		return false
+	}
+	for _, m := range r.System.Marks {
+		if m.What == "step" {
+			return false
+		}
+	}
+	for _, t := range r.System.Phases {
+		if len(t.Injected) > 0 {
+			return false
+		}
+	}
+	return slices.ContainsFunc(e.Faults, func(f chaos.Fault) bool { return f.Rate > 0 })
 }
 
 // judgeControl says whether the control shows that the faults bite.

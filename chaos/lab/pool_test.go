@@ -192,8 +192,18 @@ func TestOneBadRunDecidesForAll(t *testing.T) {
 	}
 	good := runSeeds(t, model(), 1, 2)
 	for want, bad := range map[lab.Verdict]lab.Report{
-		lab.Aborted: hurt(func(e *lab.Experiment) { e.Faults, e.Abort = fails(1), []lab.Probe{lab.Availability(0.9)} }),
-		lab.Error:   hurt(func(e *lab.Experiment) { e.System = func(*lab.World) (lab.Call, error) { return nil, errBoom } }),
+		lab.Aborted: hurt(func(e *lab.Experiment) {
+			e.Abort = []lab.Probe{lab.Availability(0.9)}
+			e.System = func(*lab.World) (lab.Call, error) {
+				return func(_ context.Context, r lab.Request) error {
+					if r.Phase == lab.PhaseFault {
+						return errBoom
+					}
+					return nil
+				}, nil
+			}
+		}),
+		lab.Error: hurt(func(e *lab.Experiment) { e.System = func(*lab.World) (lab.Call, error) { return nil, errBoom } }),
 		lab.Inconclusive: hurt(func(e *lab.Experiment) {
 			e.System = func(*lab.World) (lab.Call, error) {
 				return func(context.Context, lab.Request) error { return errBoom }, nil

@@ -124,6 +124,13 @@ func (p Probe) in() []Phase {
 	return []Phase{PhaseBaseline, PhaseFault}
 }
 
+// same reports whether p and o measure the same with the same bounds, as far as can be
+// told.
+func (p Probe) same(o Probe) bool {
+	return p.title(p.bound) == o.title(o.bound) && slices.Equal(p.in(), o.in()) &&
+		(p.worst == nil) == (o.worst == nil) && (p.worst == nil || *p.worst == *o.worst)
+}
+
 func (p Probe) check(f *check.Faults, field string, e Experiment) {
 	p.checkBound(f, field, p.bound)
 	if p.worst != nil {

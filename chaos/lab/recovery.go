@@ -43,13 +43,16 @@ func (r *recovering) result() (took []time.Duration, never int) {
 	if len(r.offered) < row {
 		return nil, 0
 	}
-	good := 0
+	good, seen := 0, 0
 	for i, n := range r.offered {
 		if float64(r.ok[i]) < recoveryShare*float64(n) {
-			good = 0
+			good, seen = 0, 0
 			continue
 		}
-		if good++; good == row {
+		if seen += n; seen == 0 {
+			continue // nothing speaks for it yet
+		}
+		if good++; good >= row {
 			return []time.Duration{time.Duration(i+1-row) * time.Second}, 0
 		}
 	}

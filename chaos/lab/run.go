@@ -340,7 +340,7 @@ func (r *run) look(now time.Duration) bool {
 	if r.reached != inFault || now >= r.end(inFault) {
 		return true
 	}
-	if chaos.Killed() {
+	if chaos.Killed() || !r.arms[0].world.injector.Stats().Armed { // or it was, and was taken back
 		r.killed = true
 		r.abort("kill", "chaos was switched off")
 		return false

@@ -50,6 +50,8 @@ func (p Probe) judgeWorst(runs []*sample, phase Phase) Check {
 	}
 	if math.IsInf(worst, 0) {
 		worst = 0
+	} else if p.keeps(worst, *p.worst) && none != nil {
+		none = fmt.Errorf("a run shows nothing: %w", none)
 	} else {
 		none = nil
 	}

@@ -103,6 +103,9 @@ func (w *World) Step(at time.Duration, name string, do func(context.Context) err
 	w.fault(!w.built, "step %q must be registered while the world is built", name)
 	w.fault(at >= 0 && at < w.arm.run.e.Fault, "step %q must be within Fault, got %v", name, at)
 	w.fault(do != nil, "step %q must have a func", name)
+	if w.built {
+		return
+	}
 	w.steps = append(w.steps, step{at, name, do})
 }
 
@@ -133,14 +136,24 @@ func (w *World) Gauge(name string, read func() float64) {
 	w.fault(!w.built, "gauge %q must be registered while the world is built", name)
 	w.fault(read != nil, "gauge %q must have a func", name)
 	w.fault(!slices.ContainsFunc(w.gauges, func(g reading) bool { return g.name == name }), "gauge %q must be registered once", name)
+	if w.built {
+		return
+	}
 	w.gauges = append(w.gauges, reading{name, read})
 }
 
-// fault notes what was registered wrongly unless ok holds. It requires mu held.
+// fault notes what was registered wrongly unless ok holds, and ends the run if that goes on
+// already. It requires mu held.
 func (w *World) fault(ok bool, format string, args ...any) {
-	if !ok {
-		w.faults = append(w.faults, fmt.Errorf("lab: the %s's world: "+format, append([]any{w.arm.name}, args...)...))
+	if ok {
+		return
 	}
+	err := fmt.Errorf("lab: the %s's world: "+format, append([]any{w.arm.name}, args...)...)
+	if w.built {
+		w.arm.run.fail(err)
+		return
+	}
+	w.faults = append(w.faults, err)
 }
 
 // seal ends the building, and returns what was registered wrongly. Steps of one time
