@@ -135,7 +135,7 @@ func TestTheLineDoesNotOutvoteTheCaller(t *testing.T) {
 		cancel(cause)
 		<-done
 		for p.InLine() > 0 { // until the limit has passed
-			time.Sleep(time.Millisecond)
+			runtime.Gosched()
 		}
 		require.Equal(t, cause, context.Cause(ctx))
 		return ctx.Err()
