@@ -25,6 +25,7 @@ var mayImport = map[string][]string{
 	"/breaker":           {"", "/internal/chain", "/internal/check", "/internal/refusal", "/internal/report"},
 	"/bulkhead":          {"", "/internal/chain", "/internal/check", "/internal/refusal", "/internal/report"},
 	"/retry":             {"", "/internal/chain", "/internal/check", "/internal/refusal", "/internal/report"},
+	"/operation":         {"", "/internal/chain", "/internal/check", "/internal/report"},
 	"/timeout":           {"", "/internal/chain", "/internal/check", "/internal/deadline", "/internal/refusal", "/internal/report"},
 	"/chaos":             {"", "/internal/chain", "/internal/check", "/internal/deadline", "/internal/report"},
 	"/chaos/lab":         {"", "/chaos", "/internal/check"},

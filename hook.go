@@ -23,8 +23,8 @@ import (
 //     Of events of [KindState], drop one whose Seq is lower than the last seen
 //     from the same policy, name and key.
 //   - ctx is the context that the policy was given, so a hook can find the active
-//     span in it. At the construction of a policy, and when its state is forced, it is
-//     [context.Background].
+//     span in it. At the construction of a policy, when a group drops a member, and
+//     when a state is forced, it is [context.Background].
 //   - A kind that the hook does not know is to be left alone: kinds and fields are
 //     added over time, methods never.
 //   - A panic in On is recovered by the policy, which counts it in its Stats; the
@@ -55,7 +55,8 @@ const (
 	KindRejected
 	// KindState: the policy is now in state To, for about Delay if that is set. At its
 	// construction From is empty; otherwise it is the state that was left, and Reason
-	// tells why. Seq grows with each change of the same policy, name and key; policies
+	// tells why. To is empty when a group drops a member that nobody has called for
+	// long. Seq grows with each change of the same policy, name and key; policies
 	// whose states are to be told apart need names of their own.
 	KindState
 	// KindRetry: attempt number Attempt failed with Err, and the next will be made
@@ -75,6 +76,10 @@ const (
 	// nobody looks for its cause elsewhere. Reason is the fault's name, To its effect,
 	// such as "hang", Delay the latency, and Err the error if there is one yet.
 	KindInjected
+	// KindNew: a policy has been made, with this hook. Of looks into it from then on,
+	// and does not keep it from being collected. It is the first event of the
+	// policy. Members of a group come without one: they are seen through the group.
+	KindNew
 )
 
 // String returns the kind in one word, such as "done", and "unknown" for a value
@@ -97,6 +102,8 @@ func (k Kind) String() string {
 		return "dry-run"
 	case KindInjected:
 		return "injected"
+	case KindNew:
+		return "new"
 	}
 	return "unknown"
 }
@@ -118,6 +125,10 @@ type Event struct {
 	From, To string
 	Reason   string
 	Err      error
+
+	// Of is set with [KindNew]. Its Inspect returns nil when the policy has been
+	// collected.
+	Of Inspector
 }
 
 // ErrNoReturn is the Err of a [KindDone] event of a call that did not return: it

@@ -56,7 +56,7 @@ func (h logHook) On(ctx context.Context, e Event) {
 
 func logLevel(e Event) slog.Level {
 	switch {
-	case e.Kind == KindState && e.From != "", e.Kind == KindAbandoned, e.Kind == KindLate && errors.Is(e.Err, ErrNoReturn):
+	case e.Kind == KindState && e.From != "" && e.To != "", e.Kind == KindAbandoned, e.Kind == KindLate && errors.Is(e.Err, ErrNoReturn):
 		return slog.LevelWarn
 	case e.Kind == KindState, e.Kind == KindRejected, e.Kind == KindRetry, e.Kind == KindDryRun, e.Kind == KindInjected:
 		return slog.LevelInfo

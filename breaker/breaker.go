@@ -160,6 +160,7 @@ type Breaker struct {
 	key      string
 	origin   time.Time // clock readings are nanoseconds since then
 
+	dryRun   *atomic.Bool // that of the group for a member
 	group    *Group       // nil for a breaker that is on its own
 	inFlight atomic.Int64 // calls that came through the group
 	recent   *window      // all calls of a member with peers
@@ -175,6 +176,8 @@ func New(c Config) (*Breaker, error) {
 		return nil, err
 	}
 	b := newBreaker(c, "", nil)
+	b.dryRun.Store(c.DryRun)
+	report.Introduce(&b.report, b)
 	b.announce()
 	return b, nil
 }
@@ -192,16 +195,20 @@ func newBreaker(c Config, key string, g *Group) *Breaker {
 		rampKey:  "breaker.ramp:" + label(c.Name, key),
 		key:      key,
 		group:    g,
+		dryRun:   new(atomic.Bool),
 		origin:   time.Now(),
 	}
 	if g != nil {
-		b.origin = g.origin
+		b.origin, b.dryRun = g.origin, &g.dryRun
 		if g.peers != nil {
 			b.recent = newWindow(c.Window, 0) // in step with that of the group
 			b.lately = newWindow(c.Window/steps, 0)
 		}
 	}
 	b.report.Init(c.Hook, "breaker", c.Name, key)
+	if g != nil {
+		b.report.MemberOf(&g.report)
+	}
 	b.phase.Store(b.closed(b.now(), 0, 0))
 	return b
 }
@@ -269,7 +276,7 @@ func (b *Breaker) admit(ctx context.Context) (ticket, *rejection) {
 		return t, nil
 	}
 	t, refused := b.decide(ctx)
-	if refused != nil && b.cfg.DryRun {
+	if refused != nil && b.dryRun.Load() {
 		b.report.Emit(ctx, steady.Event{Kind: steady.KindDryRun, Reason: refused.reason, Err: refused})
 		return ticket{started: b.now()}, nil
 	}
@@ -341,13 +348,14 @@ type Stats struct {
 	Probes     int           // probes under way in a half-open breaker
 	InFlight   int           // calls under way that came through a group; of other breakers 0
 	RetryAfter time.Duration // until an open breaker probes; otherwise 0
+	DryRun     bool          // whether it refuses nothing
 	HookPanics uint64        // panics of the hook so far
 }
 
 // Stats returns the present state and counts. It is cheap, and safe at any time.
 func (b *Breaker) Stats() Stats {
 	p, now := b.phase.Load(), b.now()
-	s := Stats{State: b.State(), Seq: p.seq, InFlight: int(b.inFlight.Load()), HookPanics: b.report.Panics()}
+	s := Stats{State: b.State(), Seq: p.seq, InFlight: int(b.inFlight.Load()), DryRun: b.dryRun.Load(), HookPanics: b.report.Panics()}
 	if p.window != nil {
 		n := p.window.sum(now)
 		s.Calls, s.Failures, s.Slow = n.calls, n.failures, n.slow

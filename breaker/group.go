@@ -72,6 +72,7 @@ type Group struct {
 	maxKeys int
 	origin  time.Time // clock readings of all members are nanoseconds since then
 	report  report.Reporter
+	dryRun  atomic.Bool // of all members
 
 	mu      sync.RWMutex
 	members map[string]*Breaker // guarded by mu
@@ -104,11 +105,13 @@ func NewGroup(c GroupConfig) (*Group, error) {
 	}
 	g := &Group{cfg: cfg, maxKeys: c.MaxKeys, origin: time.Now(), members: make(map[string]*Breaker), peers: p, shedder: s}
 	g.report.Init(c.Hook, "breaker", c.Name, "")
+	g.dryRun.Store(c.DryRun)
 	g.drawKey = "breaker.pick:" + c.Name
 	g.surplus = newBreaker(cfg, "", g)
 	g.surplus.phase.Store(g.surplus.phaseOf(Disabled, 0))
 	g.noneToPick = &rejection{breaker: g.surplus, is: ErrNoCandidate, reason: "no candidate", text: ErrNoCandidate.Error()}
 	g.allRefused = g.surplus.refusal("open", "refusing every candidate", 0)
+	report.Introduce(&g.report, g)
 	if s != nil {
 		s.refusal = g.surplus.refusal(shedding, "shedding load", 0)
 		s.refusal.is = ErrShed
@@ -129,11 +132,8 @@ func (g *Group) Do(ctx context.Context, key string, call func(context.Context) e
 	if refused := g.shed(ctx); refused != nil {
 		return g.report.Reject(ctx, refused.reason, 0, refused)
 	}
-	b, isNew := g.hold(key, false)
+	b := g.hold(key, false)
 	defer b.inFlight.Add(-1)
-	if isNew {
-		b.announce()
-	}
 	return b.Do(ctx, call)
 }
 
@@ -155,6 +155,9 @@ func (k *keyed) Do(ctx context.Context, call func(context.Context) error) error 
 	return k.group.Do(ctx, k.key(ctx), call)
 }
 
+// Inspect is that of the group.
+func (k *keyed) Inspect() []steady.Status { return k.group.Inspect() }
+
 func (k *keyed) Link() chain.Link { return chain.Link{Of: k, Do: k.doNext} }
 
 func (k *keyed) doNext(ctx context.Context, next chain.Next) error { return k.Do(ctx, next.Do) }
@@ -163,42 +166,55 @@ func (k *keyed) doNext(ctx context.Context, next chain.Next) error { return k.Do
 // force its state, or to read it. It should not be kept, since the group may drop it
 // when it is idle.
 func (g *Group) Get(key string) *Breaker {
-	b, isNew := g.hold(key, true)
+	b := g.hold(key, true)
 	b.inFlight.Add(-1)
+	return b
+}
+
+// hold returns the breaker of key with one more call in flight, so that it stays
+// until the caller takes that back. If there is none it makes one, beyond MaxKeys too
+// if it is asked to. It requires no lock held, since the hook hears of it.
+func (g *Group) hold(key string, beyond bool) *Breaker {
+	g.mu.RLock()
+	b := g.members[key]
+	if b != nil {
+		b.inFlight.Add(1)
+	}
+	g.mu.RUnlock()
+	if b != nil {
+		return b
+	}
+	b, isNew, dropped := g.make(key, beyond)
+	for _, d := range dropped {
+		d.emitDropped()
+	}
 	if isNew {
 		b.announce()
 	}
 	return b
 }
 
-// hold returns the breaker of key with one more call in flight, so that it stays
-// until the caller takes that back. If it is new the caller must announce it.
-func (g *Group) hold(key string, beyond bool) (b *Breaker, isNew bool) {
-	g.mu.RLock()
-	b = g.members[key]
-	if b != nil {
-		b.inFlight.Add(1)
-	}
-	g.mu.RUnlock()
-	if b != nil {
-		return b, false
-	}
-
+// make is hold for a key that has no member, or had none a moment ago. The caller must
+// announce a new one, and tell of those that were dropped for it.
+func (g *Group) make(key string, beyond bool) (b *Breaker, isNew bool, dropped []*Breaker) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	b = g.members[key]
-	switch {
-	case b != nil: // another goroutine was faster
-	case g.makeRoom() || beyond:
-		b, isNew = newBreaker(g.cfg, key, g), true
-		b.phase.Load().seq = g.seq
-		g.members[key] = b
-	default:
-		g.unguarded.Add(1)
-		b = g.surplus
+	if b == nil {
+		var room bool
+		room, dropped = g.makeRoom()
+		switch {
+		case room || beyond:
+			b, isNew = newBreaker(g.cfg, key, g), true
+			b.phase.Load().seq = g.seq
+			g.members[key] = b
+		default:
+			g.unguarded.Add(1)
+			b = g.surplus
+		}
 	}
 	b.inFlight.Add(1)
-	return b, isNew
+	return b, isNew, dropped
 }
 
 // announce tells the hook the first state of a breaker.
@@ -206,32 +222,35 @@ func (b *Breaker) announce() { b.emitState(context.Background(), nil, b.phase.Lo
 
 // makeRoom reports whether there is room for one more member, and drops idle ones to
 // that end. It requires mu held.
-func (g *Group) makeRoom() bool {
+func (g *Group) makeRoom() (room bool, dropped []*Breaker) {
 	for len(g.members) >= g.maxKeys {
-		if !g.evict() {
-			return false
+		b := g.evict()
+		if b == nil {
+			return false, dropped
 		}
+		dropped = append(dropped, b)
 	}
-	return true
+	return true, dropped
 }
 
 // evict drops an idle member, if it finds one among a few: looking at all on each
 // call would let made-up keys slow down the real ones. It requires mu held.
-func (g *Group) evict() bool {
+func (g *Group) evict() *Breaker {
 	const look = 16
 	n := 0
 	for key, b := range g.members { // begins at a random place
 		if b.inFlight.Load() == 0 && b.forgotten(b.now()) {
-			// A member that comes back must not begin below what hooks have seen of it.
-			g.seq = max(g.seq, b.phase.Load().seq+1)
+			// A member that comes back must not begin below what hooks have seen of it,
+			// the end of its predecessor included.
+			g.seq = max(g.seq, b.phase.Load().seq+2)
 			delete(g.members, key)
-			return true
+			return b
 		}
 		if n++; n == look {
 			break
 		}
 	}
-	return false
+	return nil
 }
 
 // forgotten reports whether nobody has called b for so long that nothing is lost

@@ -65,6 +65,7 @@ func TestBreakerFollowsItsModel(t *testing.T) {
 				"probe":          m.probe,
 				"force":          m.force,
 				"arm the hook":   m.arm,
+				"dry run":        m.dryRun,
 			}
 			for range 8 { // about 240 actions
 				t.Repeat(actions)
@@ -350,6 +351,12 @@ func drawForced(t *rapid.T) breaker.State {
 	}).Draw(t, "state")
 }
 
+// dryRun begins a dry run or ends it.
+func (m *machine) dryRun(*rapid.T) {
+	m.model.cfg.DryRun = !m.model.cfg.DryRun
+	m.real.b.SetDryRun(m.model.cfg.DryRun)
+}
+
 // arm makes the hook call back.
 func (m *machine) arm(t *rapid.T) {
 	r := reaction{to: rapid.SampledFrom([]steady.Kind{
@@ -534,6 +541,7 @@ func newModel(c breaker.Config, failure, slow ratio) *model {
 	c.Probes = cmp.Or(c.Probes, 3)
 	c.Ramp = cmp.Or(c.Ramp, 3*time.Second)
 	m := &model{cfg: c, failure: failure, slow: slow, made: time.Now(), base: c.OpenFor}
+	m.emit(steady.Event{Kind: steady.KindNew})
 	m.emit(steady.Event{Kind: steady.KindState, To: "closed"})
 	return m
 }
@@ -820,7 +828,7 @@ func (m *model) force(s breaker.State) {
 }
 
 func (m *model) stats() breaker.Stats {
-	s := breaker.Stats{State: m.state, Seq: m.seq, Probes: m.probes(), Overdue: m.overdue(), HookPanics: m.hooked}
+	s := breaker.Stats{State: m.state, Seq: m.seq, Probes: m.probes(), Overdue: m.overdue(), DryRun: m.cfg.DryRun, HookPanics: m.hooked}
 	s.Calls, s.Failures, s.Slow = m.window()
 	if m.state == breaker.Open {
 		if s.RetryAfter = max(m.openFor-m.age(), 0); s.RetryAfter == 0 {

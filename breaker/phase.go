@@ -178,6 +178,14 @@ func (b *Breaker) emitState(ctx context.Context, from, to *phase, reason string)
 	b.report.Emit(ctx, e)
 }
 
+// emitDropped reports that its group has dropped b.
+func (b *Breaker) emitDropped() {
+	p := b.phase.Load()
+	b.report.Emit(context.Background(), steady.Event{
+		Kind: steady.KindState, Seq: p.seq + 1, From: p.state.String(), Reason: "dropped by its group",
+	})
+}
+
 // book counts the end of a call in the phase that admitted it, and changes the
 // state if that is what it comes to.
 func (b *Breaker) book(ctx context.Context, t ticket, now int64, outcome steady.Outcome) {

@@ -97,7 +97,7 @@ func (g *Group) admits(key string) bool {
 	}
 	p := b.phase.Load()
 	switch {
-	case p.state.admitsAll(), b.cfg.DryRun:
+	case p.state.admitsAll(), b.dryRun.Load():
 		return true
 	case p.state == Open:
 		return p.over(b.now())
@@ -109,10 +109,7 @@ func (g *Group) admits(key string) bool {
 
 // permit admits a call to key, or returns nil.
 func (g *Group) permit(ctx context.Context, key string) *Permit {
-	b, isNew := g.hold(key, false)
-	if isNew {
-		b.announce()
-	}
+	b := g.hold(key, false)
 	t, refused := b.admit(ctx)
 	if refused != nil {
 		b.inFlight.Add(-1)

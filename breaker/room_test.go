@@ -49,13 +49,13 @@ func TestRoomIsLookedForAmongAFewMembers(t *testing.T) {
 func TestGroupCountsAllPanicsOfTheHook(t *testing.T) {
 	bad := steady.HookFunc(func(context.Context, steady.Event) { panic("hook") })
 	g := breaker.MustNewGroup(breaker.GroupConfig{Config: breaker.Config{Hook: bad}, MaxKeys: 1})
-	doKey(t, g, "a", 1, nil) // its first state, and the call
-	require.Equal(t, uint64(2), g.Stats().HookPanics)
+	doKey(t, g, "a", 1, nil) // the group itself, its first state, and the call
+	require.Equal(t, uint64(3), g.Stats().HookPanics)
 	doKey(t, g, "surplus", 3, nil)
-	require.Equal(t, uint64(5), g.Stats().HookPanics)
+	require.Equal(t, uint64(6), g.Stats().HookPanics)
 	_, _, err := g.Pick(t.Context(), nil, nil)
 	require.ErrorIs(t, err, breaker.ErrNoCandidate)
-	require.Equal(t, uint64(6), g.Stats().HookPanics)
+	require.Equal(t, uint64(7), g.Stats().HookPanics)
 }
 
 // Whether there is room among the open ones is counted again a while after there

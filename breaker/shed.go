@@ -90,7 +90,7 @@ func (g *Group) shed(ctx context.Context) *rejection {
 	if steady.Random(ctx, s.drawKey, uint64(steady.Attempt(ctx))) >= s.refusing() {
 		return nil
 	}
-	if g.cfg.DryRun {
+	if g.dryRun.Load() {
 		g.report.Emit(ctx, steady.Event{Kind: steady.KindDryRun, Reason: s.refusal.reason, Err: s.refusal})
 		return nil
 	}

@@ -76,7 +76,6 @@ type Bulkhead struct {
 	report  report.Reporter
 	places  int           // of the queue
 	maxWait time.Duration // 0: no bound
-	dryRun  bool
 	full    *refusal.Refusal
 	late    *refusal.Refusal
 
@@ -89,6 +88,8 @@ type Bulkhead struct {
 	// refuses says that nothing is free and nobody may wait, so that a refusal need
 	// not take the lock. It is written with mu held, and only when it changes.
 	refuses atomic.Bool
+
+	dryRun atomic.Bool // written with mu held
 }
 
 // New returns a bulkhead with all permits free, or an error that names every
@@ -103,10 +104,12 @@ func New(c Config) (*Bulkhead, error) {
 	if err := f.Err(); err != nil {
 		return nil, err
 	}
-	b := &Bulkhead{limit: c.Limit, places: c.Queue, maxWait: max(c.MaxWait, 0), dryRun: c.DryRun}
+	b := &Bulkhead{limit: c.Limit, places: c.Queue, maxWait: max(c.MaxWait, 0)}
+	b.dryRun.Store(c.DryRun)
 	b.full = refusal.New("bulkhead", c.Name, ErrFull)
 	b.late = refusal.New("bulkhead", c.Name, ErrMaxWait)
 	b.report.Init(c.Hook, "bulkhead", c.Name, "")
+	report.Introduce(&b.report, b)
 	return b, nil
 }
 
@@ -153,7 +156,7 @@ func (b *Bulkhead) enter(ctx context.Context, mayWait bool) (entry, error) {
 	if b.try() {
 		return entry{}, nil
 	}
-	if b.dryRun {
+	if b.dryRun.Load() {
 		b.report.Emit(ctx, steady.Event{Kind: steady.KindDryRun, Reason: "full", Err: b.full})
 		return entry{surplus: true}, nil
 	}
@@ -197,7 +200,7 @@ func (b *Bulkhead) release() {
 // capacity is how many permits there are. A dry run, in which nobody waits, counts
 // the places in the queue among them. It requires mu held.
 func (b *Bulkhead) capacity() int {
-	if b.dryRun {
+	if b.dryRun.Load() {
 		return b.limit + b.places
 	}
 	return b.limit
@@ -205,7 +208,7 @@ func (b *Bulkhead) capacity() int {
 
 // changed notes that inFlight or limit has changed. It requires mu held.
 func (b *Bulkhead) changed() {
-	refuses := b.inFlight >= b.capacity() && (b.places == 0 || b.dryRun)
+	refuses := b.inFlight >= b.capacity() && (b.places == 0 || b.dryRun.Load())
 	if refuses != b.refuses.Load() {
 		b.refuses.Store(refuses)
 	}
@@ -228,11 +231,40 @@ func (b *Bulkhead) SetLimit(limit int) error {
 	return nil
 }
 
+// SetDryRun begins or ends the dry run that [Config] describes. At its beginning all who
+// wait are admitted; after its end calls that are in flight beyond the limit run on, and no
+// other starts until enough have ended.
+func (b *Bulkhead) SetDryRun(on bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.dryRun.Store(on)
+	b.grant()
+}
+
+// Inspect implements [steady.Inspector].
+func (b *Bulkhead) Inspect() []steady.Status {
+	stats := b.Stats()
+	levels := []steady.Level{
+		{Name: steady.LevelInFlight, Value: float64(stats.InFlight)},
+		{Name: steady.LevelLimit, Value: float64(stats.Limit)},
+	}
+	if b.places > 0 {
+		levels = append(levels,
+			steady.Level{Name: steady.LevelWaiting, Value: float64(stats.Waiting)},
+			steady.Level{Name: steady.LevelPlaces, Value: float64(b.places)})
+	}
+	s := b.report.Status(levels...)
+	s.DryRun = stats.DryRun
+	s.Switches = []steady.Switch{report.DryRunSwitch(s.DryRun, b.SetDryRun)}
+	return []steady.Status{s}
+}
+
 // Stats is what a [Bulkhead] holds at one moment.
 type Stats struct {
 	Limit      int
 	InFlight   int    // permits given out
 	Waiting    int    // calls in the queue
+	DryRun     bool   // whether it refuses nothing
 	HookPanics uint64 // panics of the hook so far
 }
 
@@ -240,5 +272,5 @@ type Stats struct {
 func (b *Bulkhead) Stats() Stats {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return Stats{Limit: b.limit, InFlight: b.inFlight, Waiting: b.queue.Len(), HookPanics: b.report.Panics()}
+	return Stats{Limit: b.limit, InFlight: b.inFlight, Waiting: b.queue.Len(), DryRun: b.dryRun.Load(), HookPanics: b.report.Panics()}
 }

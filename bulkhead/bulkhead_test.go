@@ -246,6 +246,6 @@ func TestDryRunRefusesNothingAndReportsWhatItWould(t *testing.T) {
 	for _, p := range permits {
 		p.Release()
 	}
-	require.Equal(t, bulkhead.Stats{Limit: 1}, b.Stats())
+	require.Equal(t, bulkhead.Stats{Limit: 1, DryRun: true}, b.Stats())
 	require.Len(t, r.Outcomes(), 4)
 }

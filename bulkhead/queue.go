@@ -59,7 +59,7 @@ func (b *Bulkhead) wait(ctx context.Context) (waited time.Duration, err error) {
 func (b *Bulkhead) join(deadline time.Time, hasDeadline bool) (*list.Element, *refusal.Refusal) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.inFlight < b.limit {
+	if b.inFlight < b.limit || b.dryRun.Load() {
 		b.inFlight++
 		b.changed()
 		return nil, nil
@@ -89,9 +89,10 @@ func (b *Bulkhead) quit(place *list.Element) (got bool) {
 	return false
 }
 
-// grant gives free permits to who waits longest. It requires mu held.
+// grant gives free permits to who waits longest. In a dry run nobody waits. It requires
+// mu held.
 func (b *Bulkhead) grant() {
-	for b.inFlight < b.limit && b.queue.Len() > 0 {
+	for b.queue.Len() > 0 && (b.inFlight < b.limit || b.dryRun.Load()) {
 		turn := b.queue.Remove(b.queue.Front()).(*turn)
 		b.inFlight++
 		close(turn.granted)

@@ -51,6 +51,7 @@ func TestQueueFollowsItsModel(t *testing.T) {
 				"cancel":     m.cancel,
 				"overtake":   m.cancelAndRelease,
 				"set limit":  m.setLimit,
+				"dry run":    m.dryRun,
 				"pass time":  m.passTime,
 				"to MaxWait": m.toMaxWait,
 			}
@@ -143,7 +144,7 @@ func (m *queueModel) check(t *rapid.T) {
 		got += fmt.Sprintf("%d: %v\n", i, c.got)
 	}
 	require.Equal(t, want, got)
-	require.Equal(t, bulkhead.Stats{Limit: m.limit, InFlight: m.holders, Waiting: len(m.queue)}, m.b.Stats())
+	require.Equal(t, bulkhead.Stats{Limit: m.limit, InFlight: m.holders, Waiting: len(m.queue), DryRun: m.cfg.DryRun}, m.b.Stats())
 }
 
 // places is how many calls are let in at once.
@@ -172,7 +173,7 @@ func (m *queueModel) come(c *caller, mayWait bool) {
 
 // serve lets in who waits longest.
 func (m *queueModel) serve() {
-	for m.holders < m.limit && len(m.queue) > 0 {
+	for len(m.queue) > 0 && (m.holders < m.limit || m.cfg.DryRun) {
 		m.queue[0].want.permit = true
 		m.queue = m.queue[1:]
 		m.holders++
@@ -202,6 +203,13 @@ func (m *queueModel) acquire(t *rapid.T) {
 	}
 	m.come(c, true)
 	go func() { c.set(m.b.Acquire(ctx)) }()
+}
+
+// dryRun begins a dry run or ends it.
+func (m *queueModel) dryRun(*rapid.T) {
+	m.cfg.DryRun = !m.cfg.DryRun
+	m.b.SetDryRun(m.cfg.DryRun)
+	m.serve()
 }
 
 func (m *queueModel) try(*rapid.T) {
@@ -317,7 +325,7 @@ func (m *queueModel) end(t *rapid.T) {
 			c.permit.Release()
 		}
 	}
-	require.Equal(t, bulkhead.Stats{Limit: m.limit}, m.b.Stats())
+	require.Equal(t, bulkhead.Stats{Limit: m.limit, DryRun: m.cfg.DryRun}, m.b.Stats())
 }
 
 // rounds is how many times a race is run.

@@ -111,6 +111,8 @@ const (
 	armed    = "armed"
 )
 
+var states = []string{disarmed, armed}
+
 // New returns an injector that is not armed, or an error that names every fault of c.
 func New(c Config) (*Injector, error) {
 	rules, err := rulesOf(c)
@@ -122,6 +124,7 @@ func New(c Config) (*Injector, error) {
 		i.corrupts = i.corrupts || rules[n].effect.kind == corrupt
 	}
 	i.report.Init(c.Hook, "chaos", c.Name, "")
+	report.Introduce(&i.report, i)
 	i.report.Emit(context.Background(), steady.Event{Kind: steady.KindState, To: disarmed})
 	return i, nil
 }
@@ -161,6 +164,9 @@ func (k *keyed) Do(ctx context.Context, call func(context.Context) error) error 
 	}
 	return k.injector.through(passage{ctx: ctx, site: inDo, key: k.key, keyed: true}, call)
 }
+
+// Inspect is that of the injector.
+func (k *keyed) Inspect() []steady.Status { return k.injector.Inspect() }
 
 func (k *keyed) Link() chain.Link { return chain.Link{Of: k, Do: k.doNext} }
 
@@ -249,6 +255,20 @@ func (i *Injector) emit(ctx context.Context, key string, e steady.Event) {
 	r.Init(i.hook, "chaos", i.name, key)
 	r.Emit(ctx, e)
 	i.panics.Add(r.Panics())
+}
+
+// Inspect implements [steady.Inspector]. An injector can be disarmed by a switch, not
+// armed.
+func (i *Injector) Inspect() []steady.Status {
+	stats := i.Stats()
+	s := i.report.Status(steady.Level{Name: steady.LevelInFlight, Value: float64(stats.Hanging)})
+	s.Levels[len(s.Levels)-1].Value = float64(stats.HookPanics)
+	s.States, s.State = states, disarmed
+	if stats.Armed {
+		s.State = armed
+	}
+	s.Switches = []steady.Switch{{Name: "disarm", Throw: i.Disarm}}
+	return []steady.Status{s}
 }
 
 // Stats is what an [Injector] has done since it was last armed.

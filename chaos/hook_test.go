@@ -113,7 +113,7 @@ func TestAHookMayUseTheInjector(t *testing.T) {
 	i = chaos.MustNew(chaos.Config{Hook: hook, Faults: []chaos.Fault{{Name: "hang", Effect: chaos.Hang(), Rate: 1}}})
 	require.NoError(t, i.Arm(time.Hour))
 	require.ErrorIs(t, do(t, i), chaos.ErrInjected, "disarmed before it began to wait")
-	require.Equal(t, 5, heard)
+	require.Equal(t, 6, heard)
 }
 
 func TestAHookThatPanicsIsCounted(t *testing.T) {
@@ -122,7 +122,7 @@ func TestAHookThatPanicsIsCounted(t *testing.T) {
 	require.ErrorIs(t, do(t, i), errDown)
 	i.Disarm()
 	require.NoError(t, do(t, i))
-	require.EqualValues(t, 6, i.Stats().HookPanics, "3 states, 1 injection, 2 outcomes")
+	require.EqualValues(t, 7, i.Stats().HookPanics, "construction, 3 states, 1 injection, 2 outcomes")
 }
 
 func TestAKeyOrAWhenThatPanicsEndsTheCallWithOneOutcome(t *testing.T) {

@@ -122,6 +122,7 @@ func New(c Config) (*Retry, error) {
 		r.budget = MustNewBudget(BudgetConfig{})
 	}
 	r.report.Init(c.Hook, "retry", c.Name, "")
+	report.Introduce(&r.report, r)
 	return r, nil
 }
 
@@ -315,6 +316,18 @@ func (r *Retry) done(ctx context.Context, p *progress, start time.Time, err erro
 		e.Outcome = r.verdicts.Outcome(ctx, p.result(), e.Duration)
 	}
 	r.report.Emit(ctx, e)
+}
+
+// Inspect implements [steady.Inspector].
+func (r *Retry) Inspect() []steady.Status {
+	budget := r.budget.Stats()
+	if budget.Limit == 0 {
+		return []steady.Status{r.report.Status()}
+	}
+	return []steady.Status{r.report.Status(
+		steady.Level{Name: steady.LevelTokens, Value: float64(budget.Tokens)},
+		steady.Level{Name: steady.LevelMaxTokens, Value: float64(budget.Limit)},
+	)}
 }
 
 // Stats is what a [Retry] holds at one moment.

@@ -65,7 +65,7 @@ func TestTrap14AHookThatPanicsChangesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := retry.MustNew(retry.Config{Hook: steady.HookFunc(func(context.Context, steady.Event) { panic("hook") })})
 		require.NoError(t, r.Do(t.Context(), fails(2).call))
-		require.Equal(t, uint64(3), r.Stats().HookPanics, "two retries and the end")
+		require.Equal(t, uint64(4), r.Stats().HookPanics, "construction, two retries and the end")
 	})
 }
 
@@ -109,7 +109,11 @@ func TestTrap18TheBackoffDoesNotOverflow(t *testing.T) {
 func TestTrap18TheLongestDelayDoesNotOverflow(t *testing.T) {
 	var events steadytest.Recorder
 	ctx, cancel := context.WithCancel(steady.ContextWithSource(t.Context(), constant(1-0x1p-53)))
-	hook := steady.Hooks(&events, steady.HookFunc(func(context.Context, steady.Event) { cancel() }))
+	hook := steady.Hooks(&events, steady.HookFunc(func(_ context.Context, e steady.Event) {
+		if e.Kind == steady.KindRetry {
+			cancel()
+		}
+	}))
 	r := retry.MustNew(retry.Config{Delay: math.MaxInt64, Multiplier: math.MaxFloat64, Attempts: math.MaxInt, Hook: hook})
 	s := &script{errs: []error{steady.RetryAfter(errBoom, time.Minute)}}
 	require.ErrorIs(t, r.Do(ctx, s.call), context.Canceled)

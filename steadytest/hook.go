@@ -65,6 +65,17 @@ func deliver(t *testing.T, hook steady.Hook, ctx context.Context, e steady.Event
 	}
 }
 
+// A sampleInspector says what no policy does, with the words that all share.
+type sampleInspector struct{}
+
+func (sampleInspector) Inspect() []steady.Status {
+	return []steady.Status{{
+		Policy: "full", Name: "orders", ID: 1, State: "open", States: []string{"closed", "open"},
+		Levels:   []steady.Level{{Name: steady.LevelInFlight, Value: 1}, {Name: "of the future", Value: 2}},
+		Switches: []steady.Switch{{Name: "reset", Throw: func() {}}},
+	}, {Policy: "bare"}}
+}
+
 // sampleEvents are events of every kind, and of one that does not exist yet, each
 // with all fields and with hardly any.
 func sampleEvents() []steady.Event {
@@ -72,6 +83,7 @@ func sampleEvents() []steady.Event {
 		Policy: "full", Name: "orders", Key: "node-1",
 		Outcome: steady.Failure, Duration: time.Second, Wait: time.Millisecond, Delay: time.Minute,
 		Attempt: 2, Seq: 3, From: "closed", To: "open", Reason: "failure ratio", Err: errors.New("boom"),
+		Of: sampleInspector{},
 	}
 	var all []steady.Event
 	kinds := []steady.Kind{0, 255}

@@ -28,6 +28,10 @@ type Subject struct {
 
 	// Refuses says that in this state the policy starts no call.
 	Refuses bool
+
+	// ForCaller says that the policy judges what became of its caller, not what is called:
+	// a rejection further in, and the passing of the caller's deadline, are failures.
+	ForCaller bool
 }
 
 // errBoom is how the calls of the table fail.
@@ -50,6 +54,7 @@ type ending struct {
 	call    func(context.Context) error
 	caller  func(context.Context) (context.Context, context.CancelFunc) // nil: one who waits
 	outcome steady.Outcome
+	failed  bool    // whether it is a failure for the caller, in spite of outcome
 	is      []error // what the error must match; none: it must be nil
 	panics  any     // the value that must reach the caller
 	exits   bool    // runtime.Goexit must go through
@@ -72,6 +77,7 @@ var endings = []ending{
 		name:    "ignored",
 		call:    func(context.Context) error { return errRefused },
 		outcome: steady.Ignored,
+		failed:  true,
 		is:      []error{errRefused},
 	},
 	{
@@ -100,6 +106,7 @@ var endings = []ending{
 			return context.WithTimeout(ctx, patience)
 		},
 		outcome: steady.Ignored,
+		failed:  true,
 		is:      []error{context.DeadlineExceeded},
 	},
 	{
@@ -200,8 +207,12 @@ func (s Subject) run(t *testing.T, e ending, hook recording) {
 			require.Equal(t, steady.KindRejected, outcome.Kind)
 			return
 		}
-		require.Equal(t, e.outcome, outcome.Outcome, "outcome")
-		if e.outcome != steady.Ignored {
+		want := e.outcome
+		if s.ForCaller && e.failed {
+			want = steady.Failure
+		}
+		require.Equal(t, want, outcome.Outcome, "outcome")
+		if want != steady.Ignored {
 			require.Equal(t, steady.KindDone, outcome.Kind)
 		}
 	})

@@ -25,14 +25,14 @@ func (r *Recorder) On(_ context.Context, e steady.Event) {
 	r.events = append(r.events, e)
 }
 
-// Events returns the events of the given kinds in the order in which they came, or
-// all of them if none is given.
+// Events returns the events of the given kinds in the order in which they came. Without
+// any it returns those of all kinds but [steady.KindNew], which tells of no call.
 func (r *Recorder) Events(kinds ...steady.Kind) []steady.Event {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var out []steady.Event
 	for _, e := range r.events {
-		if len(kinds) == 0 || slices.Contains(kinds, e.Kind) {
+		if slices.Contains(kinds, e.Kind) || len(kinds) == 0 && e.Kind != steady.KindNew {
 			out = append(out, e)
 		}
 	}

@@ -149,6 +149,7 @@ func New(c Config) (*Timeout, error) {
 	t.cause = &cause{(&Error{Name: c.Name, Limit: c.Limit}).Error()}
 	t.exceeded = exceededBy(t.cause)
 	t.report.Init(c.Hook, "timeout", c.Name, "")
+	report.Introduce(&t.report, t)
 	return t, nil
 }
 
@@ -241,6 +242,15 @@ func (t *Timeout) hasExceeded(caller, limited context.Context) bool {
 	ours, _ := limited.Deadline()
 	theirs, ok := caller.Deadline()
 	return !ok || ours.Before(theirs)
+}
+
+// Inspect implements [steady.Inspector].
+func (t *Timeout) Inspect() []steady.Status {
+	levels := []steady.Level{{Name: steady.LevelTimeLimit, Value: t.limit.Seconds()}}
+	if t.abandon {
+		levels = append(levels, steady.Level{Name: steady.LevelAbandoned, Value: float64(t.abandoned.Load())})
+	}
+	return []steady.Status{t.report.Status(levels...)}
 }
 
 // Stats is what a [Timeout] holds at one moment.

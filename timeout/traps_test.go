@@ -151,7 +151,7 @@ func TestTrap14AHookThatPanicsChangesNothing(t *testing.T) {
 		require.NoError(t, p.Do(t.Context(), sleeps(0, nil)))
 		require.ErrorIs(t, p.Do(t.Context(), sleeps(time.Minute, nil)), timeout.ErrExceeded)
 		time.Sleep(time.Minute)
-		require.Equal(t, timeout.Stats{AbandonedSoFar: 1, HookPanics: 1 + 3}, p.Stats(), "done; abandoned, done, late")
+		require.Equal(t, timeout.Stats{AbandonedSoFar: 1, HookPanics: 1 + 1 + 3}, p.Stats(), "construction; done; abandoned, done, late")
 	})
 }
 

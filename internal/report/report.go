@@ -5,6 +5,7 @@ import (
 	"context"
 	"sync/atomic"
 	"time"
+	"weak"
 
 	"github.com/steady-go/steady"
 )
@@ -14,13 +15,65 @@ import (
 type Reporter struct {
 	hook              steady.Hook
 	policy, name, key string
+	id                uint64
 	panics            atomic.Uint64
 }
+
+// lastID is the ID of the policy that was made last in this process.
+var lastID atomic.Uint64
 
 // Init sets the hook, which may be nil, and who is reporting. It must be called
 // before any other method.
 func (r *Reporter) Init(hook steady.Hook, policy, name, key string) {
 	r.hook, r.policy, r.name, r.key = hook, policy, name, key
+}
+
+// Introduce gives a policy its ID and tells the hook of it, which thereby can look into
+// it for as long as somebody else keeps it. It is the last thing that happens in the
+// making of a policy, but for its first state.
+func Introduce[T any, P interface {
+	*T
+	steady.Inspector
+}](r *Reporter, policy P) {
+	r.id = lastID.Add(1)
+	if r.hook == nil {
+		return
+	}
+	r.Emit(context.Background(), steady.Event{Kind: steady.KindNew, Of: glimpse[T, P]{weak.Make((*T)(policy))}})
+}
+
+// A glimpse looks into a policy without keeping it.
+type glimpse[T any, P interface {
+	*T
+	steady.Inspector
+}] struct{ policy weak.Pointer[T] }
+
+func (g glimpse[T, P]) Inspect() []steady.Status {
+	if p := P(g.policy.Value()); p != nil {
+		return p.Inspect()
+	}
+	return nil
+}
+
+// MemberOf gives r the ID of the group that its policy is a member of.
+func (r *Reporter) MemberOf(group *Reporter) { r.id = group.id }
+
+// Status returns a status that tells who reports and what levels hold, and the
+// panics of the hook.
+func (r *Reporter) Status(levels ...steady.Level) steady.Status {
+	return steady.Status{
+		Policy: r.policy, Name: r.name, Key: r.key, ID: r.id,
+		Levels: append(levels, steady.Level{Name: steady.LevelHookPanics, Value: float64(r.Panics())}),
+	}
+}
+
+// DryRunSwitch returns the switch that begins a dry run, or ends the present one.
+func DryRunSwitch(on bool, set func(bool)) steady.Switch {
+	name := "begin dry run"
+	if on {
+		name = "end dry run"
+	}
+	return steady.Switch{Name: name, Throw: func() { set(!on) }}
 }
 
 // On reports whether anybody listens. While it is false, no event needs to be
