@@ -16,27 +16,33 @@ const module = "github.com/steady-go/steady"
 // Dependencies point one way: steady ← policies ← adapters. Packages that are not
 // listed, such as examples, may import all.
 var mayImport = map[string][]string{
-	"":                   {"/internal/chain", "/internal/deadline"},
-	"/internal/deadline": {},
-	"/internal/chain":    {},
-	"/internal/check":    {},
-	"/internal/refusal":  {},
-	"/internal/report":   {""},
-	"/breaker":           {"", "/internal/chain", "/internal/check", "/internal/refusal", "/internal/report"},
-	"/bulkhead":          {"", "/internal/chain", "/internal/check", "/internal/refusal", "/internal/report"},
-	"/retry":             {"", "/internal/chain", "/internal/check", "/internal/refusal", "/internal/report"},
-	"/operation":         {"", "/internal/chain", "/internal/check", "/internal/report"},
-	"/timeout":           {"", "/internal/chain", "/internal/check", "/internal/deadline", "/internal/refusal", "/internal/report"},
-	"/chaos":             {"", "/internal/chain", "/internal/check", "/internal/deadline", "/internal/report"},
-	"/chaos/lab":         {"", "/chaos", "/internal/check"},
-	"/chaos/lab/labtest": {"/chaos/lab"},
-	"/steadytest":        {""},
+	"":                    {"/internal/chain", "/internal/deadline"},
+	"/internal/deadline":  {},
+	"/internal/chain":     {},
+	"/internal/check":     {},
+	"/internal/refusal":   {},
+	"/internal/report":    {""},
+	"/breaker":            {"", "/internal/chain", "/internal/check", "/internal/refusal", "/internal/report"},
+	"/bulkhead":           {"", "/internal/chain", "/internal/check", "/internal/refusal", "/internal/report"},
+	"/retry":              {"", "/internal/chain", "/internal/check", "/internal/refusal", "/internal/report"},
+	"/operation":          {"", "/internal/chain", "/internal/check", "/internal/report"},
+	"/timeout":            {"", "/internal/chain", "/internal/check", "/internal/deadline", "/internal/refusal", "/internal/report"},
+	"/chaos":              {"", "/internal/chain", "/internal/check", "/internal/deadline", "/internal/report"},
+	"/chaos/lab":          {"", "/chaos", "/internal/check"},
+	"/chaos/lab/labtest":  {"/chaos/lab"},
+	"/internal/inventory": {""},
+	"/steadytest":         {""},
+	"/steadyotel":         {"", "/internal/check", "/internal/inventory"},
 }
 
 // mayRequire are the modules from elsewhere that a package may depend on, directly
 // or not. Packages that are not listed may use the standard library alone.
 var mayRequire = map[string][]string{
 	"/steadytest": {"github.com/stretchr/testify", "go.yaml.in/yaml/v3"},
+	"/steadyotel": {
+		"go.opentelemetry.io/otel", "go.opentelemetry.io/otel/log", "go.opentelemetry.io/otel/metric", "go.opentelemetry.io/otel/trace",
+		"github.com/cespare/xxhash/v2", "github.com/go-logr/logr", "github.com/go-logr/stdr", "go.opentelemetry.io/auto/sdk",
+	},
 }
 
 func goList(t *testing.T, args ...string) []string {

@@ -1,0 +1,183 @@
+package steadyotel
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"os"
+	"sync"
+	"sync/atomic"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/steady-go/steady"
+)
+
+// An identity is of which policies a series is.
+type identity struct{ policy, name, key string }
+
+// A detail is what tells apart the series of one identity. Which fields are set depends on
+// the kind of event.
+type detail struct {
+	kind      steady.Kind
+	outcome   steady.Outcome
+	errorType string
+	reason    string
+	from, to  string
+}
+
+const (
+	maxSeries  = 1000
+	maxDetails = 100
+
+	// other is the value of attributes in the series of what is beyond these bounds, and
+	// the error.type of errors that nobody has a name for, as the semantic conventions of
+	// OpenTelemetry have it.
+	other = "_OTHER"
+)
+
+// Attributes are made once for each series, as the options that the instruments take.
+type attributes struct {
+	record  []metric.RecordOption
+	add     []metric.AddOption
+	observe []metric.ObserveOption
+}
+
+func newAttributes(kvs []attribute.KeyValue) attributes {
+	set := metric.WithAttributeSet(attribute.NewSet(kvs...))
+	return attributes{
+		record: []metric.RecordOption{set}, add: []metric.AddOption{set}, observe: []metric.ObserveOption{set},
+	}
+}
+
+// A series is what is told of the policies of one identity.
+type series struct {
+	id      identity
+	plain   attributes // with no detail
+	success attributes // of calls that succeeded, which most do
+
+	mu      sync.Mutex                             // held to write details
+	details atomic.Pointer[map[detail]*attributes] // replaced, never changed
+}
+
+func newSeries(id identity) *series {
+	s := &series{id: id}
+	s.plain = newAttributes(s.base())
+	s.success = *s.attributes(detail{kind: steady.KindDone, outcome: steady.Success})
+	s.details.Store(&map[detail]*attributes{})
+	return s
+}
+
+func (s *series) base() []attribute.KeyValue {
+	kvs := []attribute.KeyValue{attribute.String(attrPolicy, s.id.policy), attribute.String(attrName, s.id.name)}
+	if s.id.key != "" {
+		kvs = append(kvs, attribute.String(attrKey, s.id.key))
+	}
+	return kvs
+}
+
+// attributes makes those of a detail.
+func (s *series) attributes(d detail) *attributes {
+	kvs := s.base()
+	str := func(key, value string) {
+		if value != "" {
+			kvs = append(kvs, attribute.String(key, value))
+		}
+	}
+	reason, to := attrReason, attrTo
+	if d.kind == steady.KindInjected {
+		reason, to = attrFault, attrEffect
+	}
+	if d.outcome != 0 {
+		str(attrOutcome, d.outcome.String())
+	}
+	str(attrErrorType, d.errorType)
+	str(reason, d.reason)
+	str(attrFrom, d.from)
+	if d.kind == kindLevel {
+		to = attrState
+	}
+	str(to, d.to)
+	a := newAttributes(kvs)
+	return &a
+}
+
+// kindLevel is the kind of the details of states that are asked for, not told by an
+// event.
+const kindLevel steady.Kind = 0
+
+// series returns the series of the policies of a kind and name.
+func (h *Hook) series(policy, name, key string) *series {
+	id := identity{policy: policy, name: name}
+	if key != "" && h.cfg.Key != nil {
+		id.key = h.cfg.Key(key)
+	}
+	if s := (*h.known.Load())[id]; s != nil {
+		return s
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	known := *h.known.Load()
+	if s := known[id]; s != nil {
+		return s
+	}
+	if len(known) >= maxSeries {
+		return h.other
+	}
+	known = maps.Clone(known)
+	s := newSeries(id)
+	known[id] = s
+	h.known.Store(&known)
+	return s
+}
+
+// with returns the attributes of s with a detail.
+func (s *series) with(d detail) *attributes {
+	if a := (*s.details.Load())[d]; a != nil {
+		return a
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	details := *s.details.Load()
+	if a := details[d]; a != nil {
+		return a
+	}
+	if len(details) >= maxDetails {
+		d = d.beyond()
+		if a := details[d]; a != nil {
+			return a
+		}
+	}
+	details = maps.Clone(details)
+	a := s.attributes(d)
+	details[d] = a
+	s.details.Store(&details)
+	return a
+}
+
+// beyond returns d with what may have any number of values left out.
+func (d detail) beyond() detail {
+	for _, field := range []*string{&d.errorType, &d.reason, &d.from, &d.to} {
+		if *field != "" {
+			*field = other
+		}
+	}
+	return d
+}
+
+// errorType is the rule of this package for the attribute error.type.
+func errorType(err error) string {
+	_, refused := steady.AsRejection(err)
+	switch {
+	case errors.Is(err, steady.ErrNoReturn):
+		return "panic"
+	case refused:
+		return "rejected"
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+		return "timeout"
+	case errors.Is(err, context.Canceled):
+		return "canceled"
+	}
+	return other
+}
