@@ -2,6 +2,7 @@
 # requirement that is missing in one module cannot hide behind another.
 #
 #   make test    all tests, under the race detector where there is a C compiler
+#   make deps    what tests use besides Go, from Debian's packages; make test does it first
 #   make lint    gofmt, go vet, go mod tidy, staticcheck
 #   make lab     the experiments that must hold, with 500 seeds; takes many minutes
 #   make bench   what each policy costs, as ratios to a floor measured in the same run
@@ -10,8 +11,10 @@
 MODULES := $(patsubst %/go.mod,%,$(shell find . -name go.mod -not -path './tools/*' | sort))
 RACE    := $(if $(shell command -v $(firstword $(shell go env CC))),-race)
 
-# The packages whose tests are experiments with many seeds.
-EXPERIMENTS = ./chaos/lab/internal/fleet ./examples/gameday
+# The packages with tests that want speed: experiments with many seeds, and a run that a real
+# Prometheus and a real browser watch.
+EXPERIMENTS = ./chaos/lab/internal/fleet
+WATCHED     = ./gameday ./steadystate
 
 # The staticcheck that tools/go.mod pins. It is built once and kept in Go's cache.
 STATICCHECK = go tool -modfile=$(CURDIR)/tools/go.mod staticcheck
@@ -21,13 +24,17 @@ CHECKS := all,-ST1000
 
 export GOWORK := off
 
-.PHONY: test lint lab bench compare
-test:
+.PHONY: test deps lint lab bench compare
+test: deps
 	@set -e; for m in $(MODULES); do echo "== go test $(RACE) in $$m"; (cd $$m && go test $(RACE) ./...); done
 ifneq ($(RACE),)
-	@echo "== go test of $(EXPERIMENTS), which have two seeds under the race detector, and twenty here"
+	@echo "== go test of what has fewer seeds under the race detector, or none"
 	go test $(EXPERIMENTS)
+	cd examples && go test $(WATCHED)
 endif
+
+deps:
+	@tools/deps.sh
 
 lint:
 	@out=$$(gofmt -l .); if [ -n "$$out" ]; then echo "not gofmt-ed:"; echo "$$out"; exit 1; fi

@@ -32,6 +32,7 @@ var mayImport = map[string][]string{
 	"/chaos/lab/labtest":  {"/chaos/lab"},
 	"/internal/inventory": {""},
 	"/steadytest":         {""},
+	"/steadydebug":        {"", "/internal/check", "/internal/inventory"},
 	"/steadyotel":         {"", "/internal/check", "/internal/inventory"},
 }
 

@@ -41,6 +41,10 @@ var claims = []claim{
 	{"pipeline, the call waits", "PipelineWaited", "context.WithTimeout", 2, allocs, ""},
 	{"retry, the first attempt succeeds", "RetryFirst", "bare", 15, nanosec, ""},
 	{"bulkhead, full", "BulkheadFull", "bare", 10, nanosec, ""},
+	{"OpenTelemetry hook, a call that succeeded", "HookOTel", "by-hand", 1.3, quotients, ""},
+	{"OpenTelemetry hook, a call that succeeded", "HookOTel", "by-hand", 0, allocs, ""},
+	{"status page's hook, a call that succeeded", "HookDebug", "bare", 60, nanosec, ""},
+	{"status page's hook, a call that succeeded", "HookDebug", "", 0, none, ""},
 }
 
 // A finding is what was measured of a claim.

@@ -27,6 +27,8 @@ func BenchmarkTimeoutWaited(b *testing.B)         { run(b, "TimeoutWaited") }
 func BenchmarkTimeoutDerived(b *testing.B)        { run(b, "TimeoutDerived") }
 func BenchmarkPipelineIgnored(b *testing.B)       { run(b, "PipelineIgnored") }
 func BenchmarkPipelineWaited(b *testing.B)        { run(b, "PipelineWaited") }
+func BenchmarkHookOTel(b *testing.B)              { run(b, "HookOTel") }
+func BenchmarkHookDebug(b *testing.B)             { run(b, "HookDebug") }
 func BenchmarkPipelineShownIgnored(b *testing.B)  { run(b, "PipelineShownIgnored") }
 func BenchmarkPipelineShownWaited(b *testing.B)   { run(b, "PipelineShownWaited") }
 

@@ -99,7 +99,7 @@ const never = time.Hour
 // Cases returns all cases.
 func Cases() []Case {
 	var all []Case
-	for _, c := range [][]Case{breakers(), bulkheads(), retries(), timeouts(), pipelines()} {
+	for _, c := range [][]Case{breakers(), bulkheads(), retries(), timeouts(), pipelines(), hooks()} {
 		all = append(all, c...)
 	}
 	return all

@@ -13,19 +13,30 @@ import (
 	"github.com/steady-go/steady"
 	"github.com/steady-go/steady/chaos"
 	"github.com/steady-go/steady/chaos/lab"
+	"github.com/steady-go/steady/operation"
 )
 
 // A bare client calls one of several equal nodes as many programs do: it takes any
 // of them, waits, and passes on what comes. It is here so that the run can tell
 // whether the faults were any.
 type bare struct {
-	nodes  []string
-	client *http.Client
-	chaos  *chaos.Injector // counts the attempts
+	nodes   []string
+	client  *http.Client
+	chaos   *chaos.Injector      // counts the attempts
+	watched *operation.Operation // changes nothing
+}
+
+func newBare(nodes []string, client *http.Client, inject *chaos.Injector, hook steady.Hook) *bare {
+	return &bare{
+		nodes: nodes, client: client, chaos: inject,
+		watched: operation.MustNew(operation.Config{Name: "bare", Hook: hook}),
+	}
 }
 
 // get makes one call in one attempt. Its caller is as patient as the guarded one.
-func (b *bare) get(ctx context.Context) error {
+func (b *bare) get(ctx context.Context) error { return b.watched.Do(ctx, b.call) }
+
+func (b *bare) call(ctx context.Context) error {
 	node := b.nodes[int(steady.Random(ctx, "node", 0)*float64(len(b.nodes)))]
 	ctx, cancel := context.WithTimeout(ctx, totalLimit)
 	defer cancel()

@@ -20,6 +20,8 @@ type config struct {
 	duration time.Duration // of the whole run
 	seed     uint64
 	svg, out string
+	listen   string
+	control  bool
 }
 
 // failingNodes is how many nodes fail.
@@ -36,6 +38,8 @@ func parseFlags(args []string, out io.Writer) (c config, err error) {
 	f.DurationVar(&c.duration, "duration", sum*time.Second, "`time` that the run takes, of which the stages keep their shares")
 	f.Uint64Var(&c.seed, "seed", 1, "`number` from which arrivals, service times and choices are drawn")
 	f.StringVar(&c.svg, "svg", "steadystate.svg", "`file` for the timeline; empty for none")
+	f.StringVar(&c.listen, "listen", "", "`address` at which to show metrics and status, such as 127.0.0.1:9300; empty for none")
+	f.BoolVar(&c.control, "control", false, "let whoever sees the status throw switches")
 	f.StringVar(&c.out, "out", "", "`folder` for the report as page, picture, text and JSON")
 	if err := f.Parse(args); err != nil {
 		return c, err
@@ -51,6 +55,7 @@ func parseFlags(args []string, out io.Writer) (c config, err error) {
 	require(c.failing > 0 && c.failing <= 1, "-failing must be above 0 and at most 1, got %v", c.failing)
 	require(c.failingNodes() > 0, "-failing %v of -nodes %v is not even one node", c.failing, c.nodes)
 	require(c.duration >= time.Second && c.duration <= 10*time.Minute, "-duration must be from 1s to 10m, got %v", c.duration)
+	require(!c.control || c.listen != "", "-control is of no use without -listen")
 	require(f.NArg() == 0, "unexpected arguments: %q", f.Args())
 	return c, errors.Join(faults...)
 }

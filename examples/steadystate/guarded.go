@@ -9,6 +9,7 @@ import (
 	"github.com/steady-go/steady/breaker"
 	"github.com/steady-go/steady/bulkhead"
 	"github.com/steady-go/steady/chaos"
+	"github.com/steady-go/steady/operation"
 	"github.com/steady-go/steady/retry"
 	"github.com/steady-go/steady/timeout"
 )
@@ -27,6 +28,7 @@ const (
 
 // A guarded client calls one of several equal nodes. Outermost first:
 //
+//	operation       what callers get, for those who watch
 //	total timeout   no caller waits longer
 //	bulkhead        no failure of the nodes piles up calls without bound
 //	retry           a failed attempt is made up for, on a budget
@@ -42,18 +44,27 @@ type guarded struct {
 	client  *http.Client
 }
 
+// hooks hear of the policies. Both may be nil.
+type hooks struct {
+	lab   steady.Hook // counts what is refused
+	watch steady.Hook // hears of everything
+}
+
+func (h hooks) both() steady.Hook { return steady.Hooks(h.lab, h.watch) }
+
 // newGuarded returns a client for nodes that is made for rate calls a second.
-func newGuarded(nodes []string, rate float64, client *http.Client, inject *chaos.Injector, hook steady.Hook) *guarded {
+func newGuarded(nodes []string, rate float64, client *http.Client, inject *chaos.Injector, hook hooks) *guarded {
 	return &guarded{
 		nodes: nodes,
 		around: steady.Chain(
-			timeout.MustNew(timeout.Config{Name: "total", Limit: totalLimit}),
+			operation.MustNew(operation.Config{Name: "guarded", Hook: hook.watch}),
+			timeout.MustNew(timeout.Config{Name: "total", Limit: totalLimit, Hook: hook.watch}),
 			bulkhead.MustNew(bulkhead.Config{
 				Name: "calls",
 				// Little's law: rate times time is how many are in flight. With the limit
 				// of an attempt as that time there is room for every call to lose one.
 				Limit: max(10, int(rate*attemptLimit.Seconds())),
-				Hook:  hook,
+				Hook:  hook.both(),
 			}),
 			retry.MustNew(retry.Config{
 				Name:     "calls",
@@ -61,6 +72,7 @@ func newGuarded(nodes []string, rate float64, client *http.Client, inject *chaos
 				// The next attempt goes to another node, which needs no time to recover
 				// from this one. The little that is left keeps retries out of step.
 				Delay: 10 * time.Millisecond,
+				Hook:  hook.watch,
 			}),
 		),
 		breaker: breaker.MustNewGroup(breaker.GroupConfig{
@@ -71,11 +83,11 @@ func newGuarded(nodes []string, rate float64, client *http.Client, inject *chaos
 				// it is not it takes the place of one that fails: only 30 % may be out.
 				OpenFor:    time.Second,
 				MaxOpenFor: 2 * time.Second,
-				Hook:       hook,
+				Hook:       hook.both(),
 			},
 			Peers: &breaker.Peers{}, // equals: open a node only while the others do better
 		}),
-		attempt: timeout.MustNew(timeout.Config{Name: "attempt", Limit: attemptLimit}),
+		attempt: timeout.MustNew(timeout.Config{Name: "attempt", Limit: attemptLimit, Hook: hook.watch}),
 		chaos:   inject,
 		client:  client,
 	}

@@ -24,6 +24,7 @@ import (
 	"runtime/debug"
 	"syscall"
 
+	"github.com/steady-go/steady"
 	"github.com/steady-go/steady/breaker"
 	"github.com/steady-go/steady/chaos/lab"
 )
@@ -37,8 +38,9 @@ const (
 	maxAttempts = 1.1
 )
 
-// experiment returns the experiment; s counts along, for those who watch.
-func experiment(c config, s *score) lab.Experiment {
+// experiment returns the experiment; s counts along, and hook hears of all policies, for
+// those who watch.
+func experiment(c config, s *score, hook steady.Hook) lab.Experiment {
 	return lab.Experiment{
 		Name: "steadystate",
 		Hypothesis: fmt.Sprintf("%.4g %% availability at %.4g requests a second while %.4g %% of the nodes fail, at ≤ %.4g attempts each",
@@ -50,7 +52,7 @@ func experiment(c config, s *score) lab.Experiment {
 			if err != nil {
 				return nil, err
 			}
-			client := newGuarded(nodes.addrs(), c.rate, newHTTPClient(w), w.Chaos(), w.Hook())
+			client := newGuarded(nodes.addrs(), c.rate, newHTTPClient(w), w.Chaos(), hooks{lab: w.Hook(), watch: hook})
 			w.Gauge("breakers not closed", func() float64 { return float64(c.nodes - client.breakers()[breaker.Closed]) })
 			w.Go(func() { s.show(w.Context(), client.breakers) })
 			return s.counted(guardedClient, client.get), nil
@@ -60,7 +62,7 @@ func experiment(c config, s *score) lab.Experiment {
 			if err != nil {
 				return nil, err
 			}
-			client := &bare{nodes: nodes.addrs(), client: newHTTPClient(w), chaos: w.Chaos()}
+			client := newBare(nodes.addrs(), newHTTPClient(w), w.Chaos(), hook)
 			return s.counted(bareClient, client.get), nil
 		},
 		Baseline: c.baseline(), Fault: c.fault(), Recovery: c.recovery(),
@@ -97,7 +99,24 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitUsage
 	}
 	s := newScore(c, stderr)
-	e := experiment(c, s)
+	var hook steady.Hook
+	if c.listen != "" {
+		w, err := newWatch(c.listen, c.control)
+		if err != nil {
+			fmt.Fprintln(stderr, "steadystate:", err)
+			return exitNotMet
+		}
+		defer func() {
+			fmt.Fprintf(stdout, "Still to be seen at %s, until Ctrl-C.\n", w.url)
+			<-ctx.Done()
+			if err := w.close(); err != nil {
+				fmt.Fprintln(stderr, "steadystate:", err)
+			}
+		}()
+		fmt.Fprintf(stdout, "Metrics: %s/metrics\nStatus:  %s/debug/steady/\n\n", w.url, w.url)
+		hook = w.hook
+	}
+	e := experiment(c, s, hook)
 	fmt.Fprintf(stdout, "Hypothesis: %s.\nNodes that fail: %d of %d. It takes %v.\n\n", e.Hypothesis, c.failingNodes(), c.nodes, c.duration)
 	r := twiceIfLate(ctx, stdout, func() lab.Report {
 		s.reset()

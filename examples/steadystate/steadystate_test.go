@@ -253,7 +253,7 @@ func TestTheLabTakesWhatTheFlagsAllow(t *testing.T) {
 	} {
 		c, err := parseFlags(args, io.Discard)
 		require.NoError(t, err)
-		require.NoError(t, experiment(c, newScore(c, io.Discard)).Check())
+		require.NoError(t, experiment(c, newScore(c, io.Discard), nil).Check())
 	}
 }
 
