@@ -14,7 +14,7 @@
 //
 // Recommended order, outermost first:
 //
-//	total timeout → bulkhead → retry → breaker → attempt timeout → call
+//	operation → total timeout → bulkhead → retry → breaker → attempt timeout → call
 //
 // so that a call waits in the bulkhead only once, each attempt has its own
 // deadline, and the breaker counts attempts, their timeouts included.

@@ -77,14 +77,13 @@ type watched struct {
 	url            string
 	stdout, stderr text
 	code           chan int
-	interrupt      func()
 }
 
 // start starts the program.
 func start(t *testing.T, args ...string) *watched {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	w := &watched{code: make(chan int, 1), interrupt: cancel}
+	w := &watched{code: make(chan int, 1)}
 	args = append([]string{"-listen", "127.0.0.1:0", "-svg", ""}, args...)
 	go func() { w.code <- run(ctx, args, &w.stdout, &w.stderr) }()
 	t.Cleanup(func() {
@@ -95,15 +94,6 @@ func start(t *testing.T, args ...string) *watched {
 	eventually(t, "the address", func() bool { return line.MatchString(w.stdout.String()) })
 	w.url = line.FindStringSubmatch(w.stdout.String())[1]
 	return w
-}
-
-// end waits for the end of what is measured, and then of the program. It returns the exit code.
-func (w *watched) end(t *testing.T) int {
-	t.Helper()
-	w.interrupt()
-	code := <-w.code
-	w.code <- code // for who cleans up
-	return code
 }
 
 // A server is a Prometheus of the test's own.
