@@ -18,7 +18,7 @@ type Status struct {
 	Policy, Name, Key string // as in an [Event]
 
 	// ID tells apart policies of this process, those with the same name too. The
-	// members of a group have that of the group.
+	// members of a group have that of the group. It is 0 for policies from elsewhere.
 	ID uint64
 
 	// State is the present state, such as "open", and States are all that there are.
@@ -43,7 +43,7 @@ type Level struct {
 
 // The names of levels. Where a policy holds one its value is told, also when it is 0.
 const (
-	LevelInFlight       = "in flight"       // calls that hold a permit, or that an injector of faults lets hang
+	LevelInFlight       = "in flight"       // calls that were let in, or that an injector of faults lets hang
 	LevelLimit          = "limit"           // calls that may be in flight at once
 	LevelWaiting        = "waiting"         // calls in the queue
 	LevelPlaces         = "places"          // calls that the queue can hold
@@ -77,14 +77,24 @@ func (s Status) Level(name string) (value float64, ok bool) {
 	return s.Levels[i].Value, true
 }
 
-// Inspect returns the status of each policy in the chain that is an Inspector,
+// Inspect returns the status of each policy in the chain that is an Inspector, once,
 // outermost first.
 func (p pipeline) Inspect() []Status {
 	var all []Status
+	seen := make(map[uint64]bool)
 	for _, l := range p {
-		if i, ok := l.Of.(Inspector); ok {
-			all = append(all, i.Inspect()...)
+		i, ok := l.Of.(Inspector)
+		if !ok {
+			continue
 		}
+		s := i.Inspect()
+		if len(s) > 0 && s[0].ID != 0 {
+			if seen[s[0].ID] {
+				continue
+			}
+			seen[s[0].ID] = true
+		}
+		all = append(all, s...)
 	}
 	return all
 }

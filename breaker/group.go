@@ -185,24 +185,37 @@ func (g *Group) hold(key string, beyond bool) *Breaker {
 		return b
 	}
 	b, isNew, dropped := g.make(key, beyond)
+	held := false
+	defer func() { // a hook may end its goroutine
+		if !held {
+			b.inFlight.Add(-1)
+		}
+	}()
 	for _, d := range dropped {
-		d.emitDropped()
+		d.emitDropped(d.last)
 	}
 	if isNew {
 		b.announce()
 	}
+	held = true
 	return b
+}
+
+// A dropped is a member that a group has dropped, and the phase that it was in then.
+type dropped struct {
+	*Breaker
+	last *phase
 }
 
 // make is hold for a key that has no member, or had none a moment ago. The caller must
 // announce a new one, and tell of those that were dropped for it.
-func (g *Group) make(key string, beyond bool) (b *Breaker, isNew bool, dropped []*Breaker) {
+func (g *Group) make(key string, beyond bool) (b *Breaker, isNew bool, gone []dropped) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	b = g.members[key]
 	if b == nil {
 		var room bool
-		room, dropped = g.makeRoom()
+		room, gone = g.makeRoom()
 		switch {
 		case room || beyond:
 			b, isNew = newBreaker(g.cfg, key, g), true
@@ -214,7 +227,7 @@ func (g *Group) make(key string, beyond bool) (b *Breaker, isNew bool, dropped [
 		}
 	}
 	b.inFlight.Add(1)
-	return b, isNew, dropped
+	return b, isNew, gone
 }
 
 // announce tells the hook the first state of a breaker.
@@ -222,35 +235,36 @@ func (b *Breaker) announce() { b.emitState(context.Background(), nil, b.phase.Lo
 
 // makeRoom reports whether there is room for one more member, and drops idle ones to
 // that end. It requires mu held.
-func (g *Group) makeRoom() (room bool, dropped []*Breaker) {
+func (g *Group) makeRoom() (room bool, gone []dropped) {
 	for len(g.members) >= g.maxKeys {
-		b := g.evict()
-		if b == nil {
-			return false, dropped
+		d, ok := g.evict()
+		if !ok {
+			return false, gone
 		}
-		dropped = append(dropped, b)
+		gone = append(gone, d)
 	}
-	return true, dropped
+	return true, gone
 }
 
 // evict drops an idle member, if it finds one among a few: looking at all on each
 // call would let made-up keys slow down the real ones. It requires mu held.
-func (g *Group) evict() *Breaker {
+func (g *Group) evict() (d dropped, ok bool) {
 	const look = 16
 	n := 0
 	for key, b := range g.members { // begins at a random place
 		if b.inFlight.Load() == 0 && b.forgotten(b.now()) {
 			// A member that comes back must not begin below what hooks have seen of it,
 			// the end of its predecessor included.
-			g.seq = max(g.seq, b.phase.Load().seq+2)
+			last := b.phase.Load()
+			g.seq = max(g.seq, last.seq+2)
 			delete(g.members, key)
-			return b
+			return dropped{b, last}, true
 		}
 		if n++; n == look {
 			break
 		}
 	}
-	return nil
+	return dropped{}, false
 }
 
 // forgotten reports whether nobody has called b for so long that nothing is lost

@@ -36,6 +36,7 @@ func (g *Group) Inspect() []steady.Status {
 	g.mu.RUnlock()
 
 	s := g.report.Status(steady.Level{Name: steady.LevelUnguarded, Value: float64(g.unguarded.Load())})
+	s.Levels[len(s.Levels)-1].Value += float64(g.surplus.report.Panics()) // of calls for which there was no room
 	if g.shedder != nil {
 		s.States, s.State = shedderStates, admitting
 		if g.shedder.on() {

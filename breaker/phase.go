@@ -178,9 +178,8 @@ func (b *Breaker) emitState(ctx context.Context, from, to *phase, reason string)
 	b.report.Emit(ctx, e)
 }
 
-// emitDropped reports that its group has dropped b.
-func (b *Breaker) emitDropped() {
-	p := b.phase.Load()
+// emitDropped reports that its group has dropped b, in phase p.
+func (b *Breaker) emitDropped(p *phase) {
 	b.report.Emit(context.Background(), steady.Event{
 		Kind: steady.KindState, Seq: p.seq + 1, From: p.state.String(), Reason: "dropped by its group",
 	})

@@ -82,6 +82,7 @@ type Bulkhead struct {
 	mu       sync.Mutex
 	limit    int       // guarded by mu
 	inFlight int       // permits given out; guarded by mu
+	surplus  int       // calls that a dry run has let in without a permit; guarded by mu
 	queue    list.List // of *turn, empty while a permit is free; guarded by mu
 	pace     pace      // guarded by mu
 
@@ -156,7 +157,7 @@ func (b *Bulkhead) enter(ctx context.Context, mayWait bool) (entry, error) {
 	if b.try() {
 		return entry{}, nil
 	}
-	if b.dryRun.Load() {
+	if b.exceed() {
 		b.report.Emit(ctx, steady.Event{Kind: steady.KindDryRun, Reason: "full", Err: b.full})
 		return entry{surplus: true}, nil
 	}
@@ -171,7 +172,26 @@ func (b *Bulkhead) enter(ctx context.Context, mayWait bool) (entry, error) {
 func (b *Bulkhead) leave(e entry) {
 	if !e.surplus {
 		b.release()
+		return
 	}
+	b.mu.Lock()
+	b.surplus--
+	b.grant()
+	b.mu.Unlock()
+}
+
+// exceed lets in a call without a permit if this is a dry run.
+func (b *Bulkhead) exceed() bool {
+	if !b.dryRun.Load() {
+		return false
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.dryRun.Load() {
+		return false
+	}
+	b.surplus++
+	return true
 }
 
 // try takes a permit if one is free.
@@ -180,7 +200,7 @@ func (b *Bulkhead) try() bool {
 		return false
 	}
 	b.mu.Lock()
-	ok := b.inFlight < b.capacity()
+	ok := b.occupied() < b.capacity()
 	if ok {
 		b.inFlight++
 		b.changed()
@@ -197,6 +217,15 @@ func (b *Bulkhead) release() {
 	b.mu.Unlock()
 }
 
+// occupied is how many calls take the place of others. In a dry run those do not that would
+// have been refused; after it they do. It requires mu held.
+func (b *Bulkhead) occupied() int {
+	if b.dryRun.Load() {
+		return b.inFlight
+	}
+	return b.inFlight + b.surplus
+}
+
 // capacity is how many permits there are. A dry run, in which nobody waits, counts
 // the places in the queue among them. It requires mu held.
 func (b *Bulkhead) capacity() int {
@@ -206,9 +235,9 @@ func (b *Bulkhead) capacity() int {
 	return b.limit
 }
 
-// changed notes that inFlight or limit has changed. It requires mu held.
+// changed notes that what it depends on has changed. It requires mu held.
 func (b *Bulkhead) changed() {
-	refuses := b.inFlight >= b.capacity() && (b.places == 0 || b.dryRun.Load())
+	refuses := b.occupied() >= b.capacity() && (b.places == 0 || b.dryRun.Load())
 	if refuses != b.refuses.Load() {
 		b.refuses.Store(refuses)
 	}
@@ -262,7 +291,7 @@ func (b *Bulkhead) Inspect() []steady.Status {
 // Stats is what a [Bulkhead] holds at one moment.
 type Stats struct {
 	Limit      int
-	InFlight   int    // permits given out
+	InFlight   int    // calls that were let in, those included that a dry run would have refused
 	Waiting    int    // calls in the queue
 	DryRun     bool   // whether it refuses nothing
 	HookPanics uint64 // panics of the hook so far
@@ -272,5 +301,5 @@ type Stats struct {
 func (b *Bulkhead) Stats() Stats {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return Stats{Limit: b.limit, InFlight: b.inFlight, Waiting: b.queue.Len(), DryRun: b.dryRun.Load(), HookPanics: b.report.Panics()}
+	return Stats{Limit: b.limit, InFlight: b.inFlight + b.surplus, Waiting: b.queue.Len(), DryRun: b.dryRun.Load(), HookPanics: b.report.Panics()}
 }

@@ -242,7 +242,7 @@ func TestDryRunRefusesNothingAndReportsWhatItWould(t *testing.T) {
 	require.Len(t, would, 2)
 	require.Equal(t, "full", would[0].Reason)
 	require.ErrorIs(t, would[0].Err, bulkhead.ErrFull)
-	require.Equal(t, 2, b.Stats().InFlight, "what would have been refused holds no permit")
+	require.Equal(t, 3, b.Stats().InFlight, "what would have been refused included")
 	for _, p := range permits {
 		p.Release()
 	}

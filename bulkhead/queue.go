@@ -59,7 +59,7 @@ func (b *Bulkhead) wait(ctx context.Context) (waited time.Duration, err error) {
 func (b *Bulkhead) join(deadline time.Time, hasDeadline bool) (*list.Element, *refusal.Refusal) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.inFlight < b.limit || b.dryRun.Load() {
+	if b.occupied() < b.limit || b.dryRun.Load() {
 		b.inFlight++
 		b.changed()
 		return nil, nil
@@ -92,7 +92,7 @@ func (b *Bulkhead) quit(place *list.Element) (got bool) {
 // grant gives free permits to who waits longest. In a dry run nobody waits. It requires
 // mu held.
 func (b *Bulkhead) grant() {
-	for b.queue.Len() > 0 && (b.inFlight < b.limit || b.dryRun.Load()) {
+	for b.queue.Len() > 0 && (b.occupied() < b.limit || b.dryRun.Load()) {
 		turn := b.queue.Remove(b.queue.Front()).(*turn)
 		b.inFlight++
 		close(turn.granted)

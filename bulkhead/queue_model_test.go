@@ -69,6 +69,7 @@ type queueModel struct {
 	cfg     bulkhead.Config
 	limit   int
 	holders int
+	surplus int
 	queue   []*caller // in the order in which they came
 	all     []*caller
 }
@@ -80,7 +81,8 @@ type caller struct {
 	until  time.Time // when it gives up by itself; zero for never
 	why    error     // and with what
 	want   result
-	free   bool // a dry run has let it in without a permit
+	free   bool // it has given back what it had
+	extra  bool // a dry run has let it in without a permit
 
 	got    result
 	permit *bulkhead.Permit
@@ -144,7 +146,7 @@ func (m *queueModel) check(t *rapid.T) {
 		got += fmt.Sprintf("%d: %v\n", i, c.got)
 	}
 	require.Equal(t, want, got)
-	require.Equal(t, bulkhead.Stats{Limit: m.limit, InFlight: m.holders, Waiting: len(m.queue), DryRun: m.cfg.DryRun}, m.b.Stats())
+	require.Equal(t, bulkhead.Stats{Limit: m.limit, InFlight: m.holders + m.surplus, Waiting: len(m.queue), DryRun: m.cfg.DryRun}, m.b.Stats())
 }
 
 // places is how many calls are let in at once.
@@ -155,15 +157,24 @@ func (m *queueModel) places() int {
 	return m.limit
 }
 
+// occupied is how many calls take the place of others.
+func (m *queueModel) occupied() int {
+	if m.cfg.DryRun {
+		return m.holders
+	}
+	return m.holders + m.surplus
+}
+
 // come decides what becomes of a new caller.
 func (m *queueModel) come(c *caller, mayWait bool) {
 	m.all = append(m.all, c)
 	switch {
-	case m.holders < m.places():
+	case m.occupied() < m.places():
 		m.holders++
 		c.want.permit = true
 	case m.cfg.DryRun:
-		c.want.permit, c.free = true, true
+		m.surplus++
+		c.want.permit, c.extra = true, true
 	case mayWait && len(m.queue) < m.cfg.Queue:
 		m.queue = append(m.queue, c)
 	default:
@@ -173,7 +184,7 @@ func (m *queueModel) come(c *caller, mayWait bool) {
 
 // serve lets in who waits longest.
 func (m *queueModel) serve() {
-	for len(m.queue) > 0 && (m.holders < m.limit || m.cfg.DryRun) {
+	for len(m.queue) > 0 && (m.occupied() < m.limit || m.cfg.DryRun) {
 		m.queue[0].want.permit = true
 		m.queue = m.queue[1:]
 		m.holders++
@@ -230,7 +241,11 @@ func (m *queueModel) released(c *caller) {
 		return
 	}
 	c.free = true // releasing it again is harmless
-	m.holders--
+	if c.extra {
+		m.surplus--
+	} else {
+		m.holders--
+	}
 	m.serve()
 }
 

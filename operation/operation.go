@@ -68,11 +68,11 @@ func MustNew(c Config) *Operation { return check.Must(New(c)) }
 //
 // The hook hears of a success, of a failure, or of a call that is ignored: one that its
 // caller cancelled. When the caller's deadline has passed that is a failure, however
-// early it was: nobody got an answer. A call that comes with a context that is done is
-// rejected, as everywhere.
+// early it was, and if it had before the call came: nobody got an answer. A call whose
+// caller has cancelled before is rejected, as everywhere.
 func (o *Operation) Do(ctx context.Context, call func(context.Context) error) (err error) {
-	if ctx.Err() != nil {
-		return o.report.ContextDone(ctx, 0)
+	if err := steady.ContextErr(ctx); err != nil {
+		return o.notStarted(ctx, err)
 	}
 	if !o.report.On() {
 		return call(ctx)
@@ -82,6 +82,15 @@ func (o *Operation) Do(ctx context.Context, call func(context.Context) error) (e
 	defer func() { o.done(ctx, time.Since(start), returned, err) }()
 	err = call(ctx)
 	returned = true
+	return err
+}
+
+// notStarted reports a call that comes with a context that is done, and returns err.
+func (o *Operation) notStarted(ctx context.Context, err error) error {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return o.report.ContextDone(ctx, 0)
+	}
+	o.report.Emit(ctx, steady.Event{Kind: steady.KindDone, Outcome: steady.Failure, Err: err})
 	return err
 }
 

@@ -68,6 +68,15 @@ func TestThePassingDeadlineIsAFailureHoweverEarly(t *testing.T) {
 	})
 }
 
+// A server whose queue eats up the deadlines of its requests is not available.
+func TestADeadlineThatHadPassedBeforeIsAFailureToo(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), -1)
+	defer cancel()
+	e := outcome(t, ctx, nil, func(context.Context) error { panic("is not made") })
+	require.Equal(t, []any{steady.KindDone, steady.Failure, time.Duration(0)}, []any{e.Kind, e.Outcome, e.Duration})
+	require.ErrorIs(t, e.Err, context.DeadlineExceeded)
+}
+
 func TestClassifyJudgesErrors(t *testing.T) {
 	for want, says := range map[steady.Outcome]steady.Outcome{steady.Success: steady.Success, steady.Ignored: steady.Ignored, steady.Failure: 0} {
 		e := outcome(t, t.Context(), func(err error) steady.Outcome {

@@ -97,7 +97,7 @@ func live() int {
 	return int(m.HeapAlloc)
 }
 
-// Planted: of learns without a look at how many are known → 100,000 policies.
+// Planted: of and learn let in 3,000 → so many are held.
 func TestMemoryIsBoundedWhateverTheNames(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := steadydebug.MustNew(steadydebug.Config{})

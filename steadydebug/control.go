@@ -47,7 +47,7 @@ func (p *Page) serveSwitch(w http.ResponseWriter, r *http.Request) {
 		refuse(http.StatusBadRequest, "the form: id must be a number, got %q", clip(r.PostForm.Get("id")))
 		return
 	}
-	switch found := asked.find(holders(p.policies.Statuses())); len(found) {
+	switch found := asked.find(p.holders()); len(found) {
 	case 0:
 		refuse(http.StatusNotFound, "there is no %s; it may have gone, or been thrown already", asked)
 	case 1:

@@ -56,6 +56,7 @@ func TestEverySwitchOfEveryPolicyIsObeyed(t *testing.T) {
 		g.Get("n 1&2")
 		full := bulkhead.MustNew(bulkhead.Config{Name: "full", Limit: 1, Hook: p})
 		faults := chaos.MustNew(chaos.Config{Name: "faults", Hook: p})
+		keep(t, b, g, full, faults)
 		require.NoError(t, faults.Arm(time.Hour))
 		require.Contains(t, get(t, p, "/"), "Chaos is armed.")
 
@@ -107,6 +108,7 @@ func TestEverySwitchOfEveryPolicyIsObeyed(t *testing.T) {
 func TestBySayingNothingNobodyMayThrowASwitch(t *testing.T) {
 	p := steadydebug.MustNew(steadydebug.Config{})
 	b := breaker.MustNew(breaker.Config{Name: "db", Hook: p})
+	keep(t, b)
 	f := form(t, status(t, p), "breaker", "db", "", "force open")
 	w := post(p, f)
 	require.Equal(t, http.StatusForbidden, w.Code)
@@ -121,6 +123,7 @@ func TestBySayingNothingNobodyMayThrowASwitch(t *testing.T) {
 func TestWhoMayNotIsOfferedNoSwitch(t *testing.T) {
 	p := steadydebug.MustNew(steadydebug.Config{AllowControl: func(r *http.Request) bool { return r.Header.Get("X-Operator") != "" }})
 	b := breaker.MustNew(breaker.Config{Name: "db", Hook: p})
+	keep(t, b)
 	require.NotContains(t, get(t, p, "/panel"), "<button")
 	r := httptest.NewRequest(http.MethodGet, "/panel", nil)
 	r.Header.Set("X-Operator", "yes")
@@ -146,6 +149,7 @@ func header(name, value string) func(*http.Request) {
 func TestWhatAnotherSiteSendsIsRefused(t *testing.T) {
 	p := steadydebug.MustNew(steadydebug.Config{AllowControl: anybody})
 	b := breaker.MustNew(breaker.Config{Name: "db", Hook: p})
+	keep(t, b)
 	f := form(t, status(t, p), "breaker", "db", "", "force open")
 	for says, change := range map[string]func(*http.Request){
 		"cross-site":          header("Sec-Fetch-Site", "cross-site"),
@@ -183,6 +187,7 @@ func TestWhatAnotherSiteSendsIsRefused(t *testing.T) {
 func TestAPolicyOrASwitchThatThereIsNotIsNamed(t *testing.T) {
 	p := steadydebug.MustNew(steadydebug.Config{AllowControl: anybody})
 	g := breaker.MustNewGroup(breaker.GroupConfig{Config: breaker.Config{Name: "nodes", Hook: p}})
+	keep(t, g)
 	g.Get("a")
 	f := form(t, status(t, p), "breaker", "nodes", "b", "force open")
 	refused := func(code int, says string) {

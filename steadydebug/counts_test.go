@@ -112,6 +112,7 @@ func TestRealPoliciesAreCounted(t *testing.T) {
 		p := steadydebug.MustNew(steadydebug.Config{})
 		full := bulkhead.MustNew(bulkhead.Config{Name: "full", Limit: 1, Hook: p})
 		b := breaker.MustNew(breaker.Config{Name: "db", Hook: p})
+		keep(t, full, b)
 		require.NoError(t, full.Do(t.Context(), func(ctx context.Context) error {
 			require.Error(t, full.Do(ctx, succeed))
 			require.ErrorIs(t, b.Do(ctx, fail), errBoom)

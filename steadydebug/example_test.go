@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 
 	"github.com/steady-go/steady/breaker"
 	"github.com/steady-go/steady/steadydebug"
@@ -32,6 +33,7 @@ func Example() {
 		fmt.Println(p.Policy, p.Name, p.Instances[0].State)
 		fmt.Println(p.Calls.Success.Total, "succeeded,", p.Calls.Rejected.Total, "rejected:", p.Calls.RejectedFor[0].Reason)
 	}
+	runtime.KeepAlive(db) // as a service does: the page does not
 	fmt.Println(s.Summary.NotClosed.Count, "of", s.Summary.Breakers, "not closed")
 	// Output:
 	// breaker db forced-open

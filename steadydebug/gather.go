@@ -41,6 +41,13 @@ func holders(statuses []steady.Status) []holder {
 	return all
 }
 
+// holders returns all policies that can be looked into. One that panics then is from
+// elsewhere, and is not shown.
+func (p *Page) holders() []holder {
+	statuses, _ := p.policies.Statuses()
+	return holders(statuses)
+}
+
 // condition is the worst of the holder and its members.
 func (h holder) condition() condition {
 	c := conditionOf(h.State, h.DryRun)
@@ -53,7 +60,7 @@ func (h holder) condition() condition {
 // gather returns what there is to be shown, with switches or without. It looks into all
 // policies, with no lock held, and also returns what is remembered of the last minute.
 func (p *Page) gather(control bool) (Status, []look) {
-	all := holders(p.policies.Statuses())
+	all := p.holders()
 	now, base, minute := p.history.since(&p.tallies)
 	s := Status{
 		Title: p.cfg.Title, Time: now.at, Since: p.history.start,

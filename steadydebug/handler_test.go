@@ -120,6 +120,7 @@ func TestEveryIDInThePageIsThereOnce(t *testing.T) {
 	p := steadydebug.MustNew(steadydebug.Config{AllowControl: func(*http.Request) bool { return true }})
 	g := breaker.MustNewGroup(breaker.GroupConfig{Config: breaker.Config{Name: "nodes", ConsecutiveFailures: 1, Hook: p}})
 	a, b := breaker.MustNew(breaker.Config{Hook: p}), breaker.MustNew(breaker.Config{Hook: p})
+	keep(t, g, a, b)
 	for _, key := range []string{"", "a", "b"} {
 		require.Error(t, g.Do(t.Context(), key, fail))
 	}

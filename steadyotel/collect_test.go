@@ -30,10 +30,6 @@ var errBoom = errors.New("boom")
 
 func succeed(context.Context) error { return nil }
 func fail(context.Context) error    { return errBoom }
-func wait(ctx context.Context) error {
-	<-ctx.Done()
-	return ctx.Err()
-}
 
 // metered returns a hook, and what collects its metrics.
 func metered(t *testing.T, c steadyotel.Config) (*steadyotel.Hook, func() metrics) {

@@ -60,9 +60,11 @@ type Config struct {
 // may be used by several goroutines at once. It costs a call what its recordings cost
 // that the SDK makes, and allocates nothing of its own where a series is known.
 //
-// It keeps a bounded number of series: 1,000 policies by kind, name and key, and 100
-// combinations of other attributes for each. What is beyond goes to series whose name,
-// or whose other attributes, are "_OTHER".
+// It keeps a bounded number of series: 300 policies by kind, name and key, so that the states
+// of as many breakers stay within the 2,000 series for each instrument that the SDK keeps by
+// default; and 100 combinations of other attributes for each policy and kind of event. What is
+// beyond goes to series whose name, or whose other attributes, are "_OTHER". Policies that have
+// been collected make room for others.
 type Hook struct {
 	cfg          Config
 	policies     inventory.Inventory
@@ -73,8 +75,11 @@ type Hook struct {
 	rejections, dryRun, changes, abandons metric.Int64Counter
 	injected                              metric.Int64Counter
 
-	mu    sync.Mutex                           // held to write known
+	counts counts // of what policies count themselves
+
+	mu    sync.Mutex                           // held to write known and full
 	known atomic.Pointer[map[identity]*series] // replaced, never changed
+	full  atomic.Bool                          // there is no room in known
 	other *series
 }
 
@@ -175,7 +180,7 @@ func (h *Hook) On(ctx context.Context, e steady.Event) {
 func (h *Hook) done(ctx context.Context, e steady.Event) {
 	s := h.series(e.Policy, e.Name, e.Key)
 	a := &s.success
-	if e.Outcome != steady.Success || e.Err != nil {
+	if e.Outcome != steady.Success {
 		a = s.with(detail{kind: e.Kind, outcome: e.Outcome, errorType: h.errorType(e.Err)})
 	}
 	h.duration.Record(ctx, e.Duration.Seconds(), a.record...)

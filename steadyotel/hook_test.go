@@ -190,24 +190,6 @@ func TestKeysAreLeftOutUnlessAskedFor(t *testing.T) {
 	require.EqualValues(t, 10, m.points("steady.state")["breaker/tenants/key=tenant-3x/state=closed"])
 }
 
-// Planted: series.go: no bound → 5,000 series for the names and 1,000 for the reasons.
-func TestTrap17SeriesAreBounded(t *testing.T) {
-	h, collect := metered(t, steadyotel.Config{})
-	for n := range 5000 {
-		h.On(t.Context(), steady.Event{Kind: steady.KindDone, Policy: "mine", Name: fmt.Sprint(n), Outcome: steady.Success})
-	}
-	for n := range 1000 {
-		h.On(t.Context(), steady.Event{Kind: steady.KindRejected, Policy: "mine", Name: "0", Outcome: steady.Ignored, Reason: fmt.Sprint(n)})
-	}
-	m := collect()
-	calls := m.counts("steady.call.duration")
-	require.Len(t, calls, 1001)
-	require.Equal(t, 4000, calls["_OTHER/_OTHER/outcome=success"])
-	rejections := m.points("steady.call.rejections")
-	require.Len(t, rejections, 101)
-	require.EqualValues(t, 900, rejections["mine/0/reason=_OTHER"], "nothing is lost")
-}
-
 func TestPoliciesWithoutTheHookAreRegistered(t *testing.T) {
 	h, collect := metered(t, steadyotel.Config{})
 	b := bulkhead.MustNew(bulkhead.Config{Name: "db", Limit: 7})

@@ -74,7 +74,7 @@ var (
 	}
 	retryDelay = Metric{
 		Name: "steady.retry.delay", Instrument: Histogram, Unit: "s", Attributes: with(),
-		Description: "How long retries were delayed; its count is that of the retries.",
+		Description: "By how long retries were delayed; its count is that of the retries that were to be made, those included whose caller left meanwhile.",
 	}
 	stateChanges = Metric{
 		Name: "steady.state.changes", Instrument: Counter, Unit: "{change}", Attributes: with(attrFrom, attrTo, attrReason),
@@ -111,7 +111,7 @@ var (
 	levels = []Metric{
 		{
 			Name: "steady.in_flight", Instrument: UpDownCounter, Unit: "{call}", Attributes: with(), level: steady.LevelInFlight,
-			Description: "Calls that hold a permit, or that an injector of faults lets hang.",
+			Description: "Calls that were let in, or that an injector of faults lets hang.",
 		},
 		{
 			Name: "steady.in_flight.limit", Instrument: UpDownCounter, Unit: "{call}", Attributes: with(), level: steady.LevelLimit,

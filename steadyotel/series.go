@@ -28,8 +28,8 @@ type detail struct {
 }
 
 const (
-	maxSeries  = 1000
-	maxDetails = 100
+	maxSeries  = 300
+	maxDetails = 100 // of one kind of event
 
 	// other is the value of attributes in the series of what is beyond these bounds, and
 	// the error.type of errors that nobody has a name for, as the semantic conventions of
@@ -116,6 +116,14 @@ func (h *Hook) series(policy, name, key string) *series {
 	if s := (*h.known.Load())[id]; s != nil {
 		return s
 	}
+	if h.full.Load() {
+		return h.other
+	}
+	return h.learn(id)
+}
+
+// learn returns the series of an identity that seems to be new.
+func (h *Hook) learn(id identity) *series {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	known := *h.known.Load()
@@ -125,11 +133,30 @@ func (h *Hook) series(policy, name, key string) *series {
 	if len(known) >= maxSeries {
 		return h.other
 	}
-	known = maps.Clone(known)
+	larger := maps.Clone(known)
 	s := newSeries(id)
-	known[id] = s
-	h.known.Store(&known)
+	larger[id] = s
+	h.know(larger)
 	return s
+}
+
+// know replaces the table of series. It requires mu held.
+func (h *Hook) know(all map[identity]*series) {
+	h.known.Store(&all)
+	h.full.Store(len(all) >= maxSeries)
+}
+
+// makeRoom forgets, if the table is full, the series of which no policy lives.
+func (h *Hook) makeRoom(live map[*series]bool) {
+	if !h.full.Load() {
+		return
+	}
+	h.counts.forget(live)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	kept := maps.Clone(*h.known.Load())
+	maps.DeleteFunc(kept, func(_ identity, s *series) bool { return !live[s] })
+	h.know(kept)
 }
 
 // with returns the attributes of s with a detail.
@@ -143,17 +170,28 @@ func (s *series) with(d detail) *attributes {
 	if a := details[d]; a != nil {
 		return a
 	}
-	if len(details) >= maxDetails {
+	if of(d.kind, details) >= maxDetails {
 		d = d.beyond()
 		if a := details[d]; a != nil {
 			return a
 		}
 	}
-	details = maps.Clone(details)
+	larger := maps.Clone(details)
 	a := s.attributes(d)
-	details[d] = a
-	s.details.Store(&details)
+	larger[d] = a
+	s.details.Store(&larger)
 	return a
+}
+
+// of returns how many details are of a kind: many reasons must not take the place of states.
+func of(kind steady.Kind, details map[detail]*attributes) int {
+	n := 0
+	for d := range details {
+		if d.kind == kind {
+			n++
+		}
+	}
+	return n
 }
 
 // beyond returns d with what may have any number of values left out.

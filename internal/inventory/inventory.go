@@ -16,30 +16,36 @@ import (
 // policy.
 type Inventory struct {
 	mu         sync.Mutex
-	heard      []*source          // guarded by mu
+	heard      []steady.Inspector // guarded by mu
 	registered []steady.Inspector // guarded by mu
 	pruneAt    int                // how many may have been heard of before the collected among them are dropped; guarded by mu
 }
-
-// A source is a policy that was heard of.
-type source struct{ steady.Inspector }
 
 // fewest is how many policies it takes to look for collected ones among them.
 const fewest = 64
 
 // Heard adds the policy of an event of [steady.KindNew], which it does not keep from being
-// collected.
+// collected. It looks into none: this is called while a policy is being made, perhaps under a
+// lock that another wants when it is looked into.
 func (v *Inventory) Heard(of steady.Inspector) {
-	if of == nil {
+	if isNil(of) {
 		return
 	}
 	v.mu.Lock()
-	v.heard = append(v.heard, &source{of})
-	prune := len(v.heard) > max(v.pruneAt, fewest)
-	v.mu.Unlock()
-	if prune {
-		v.Statuses()
+	defer v.mu.Unlock()
+	v.heard = append(v.heard, of)
+	if len(v.heard) > max(v.pruneAt, fewest) {
+		v.forget()
 	}
+}
+
+// forget drops what was heard of and has been collected. It requires mu held.
+func (v *Inventory) forget() {
+	v.heard = slices.DeleteFunc(v.heard, func(i steady.Inspector) bool {
+		mortal, ok := i.(interface{ Gone() bool })
+		return ok && mortal.Gone()
+	})
+	v.pruneAt = 2 * len(v.heard)
 }
 
 // Register adds policies for good, each of which must be a [steady.Inspector]. Its error
@@ -48,7 +54,7 @@ func (v *Inventory) Register(caller string, policies []any) error {
 	var faults []error
 	for n, p := range policies {
 		i, ok := p.(steady.Inspector)
-		if !ok || reflect.ValueOf(p).Kind() == reflect.Pointer && reflect.ValueOf(p).IsNil() {
+		if !ok || isNil(p) {
 			faults = append(faults, fmt.Errorf("%s: policy %d of %d must be a steady.Inspector, got %#v of type %T", caller, n+1, len(policies), p, p))
 			continue
 		}
@@ -59,42 +65,51 @@ func (v *Inventory) Register(caller string, policies []any) error {
 	return errors.Join(faults...)
 }
 
+func isNil(p any) bool {
+	switch v := reflect.ValueOf(p); v.Kind() {
+	case reflect.Invalid:
+		return true
+	case reflect.Pointer, reflect.Func, reflect.Map, reflect.Slice, reflect.Chan:
+		return v.IsNil()
+	}
+	return false
+}
+
 // Statuses returns the status of every policy, once, in the order in which they came, and
-// forgets those that have been collected.
-func (v *Inventory) Statuses() []steady.Status {
+// forgets those that have been collected. A policy that panics when it is looked into is
+// left out, and named in the error.
+func (v *Inventory) Statuses() ([]steady.Status, error) {
 	v.mu.Lock()
-	heard, registered := slices.Clone(v.heard), slices.Clone(v.registered)
+	v.forget()
+	sources := slices.Concat(v.heard, v.registered)
 	v.mu.Unlock()
 
 	var all []steady.Status
+	var faults []error
 	seen := make(map[uint64]bool)
-	add := func(statuses []steady.Status) {
-		known := make(map[uint64]bool, 1)
+	for _, source := range sources {
+		statuses, err := inspect(source)
+		if err != nil {
+			faults = append(faults, err)
+		}
+		own := make(map[uint64]bool, 1)
 		for _, s := range statuses {
 			// The members of a group share its ID, and come from one source.
-			if s.ID == 0 || !seen[s.ID] || known[s.ID] {
+			if s.ID == 0 || !seen[s.ID] || own[s.ID] {
 				all = append(all, s)
-				seen[s.ID], known[s.ID] = true, true
+				seen[s.ID], own[s.ID] = true, true
 			}
 		}
 	}
-	gone := make(map[*source]bool)
-	for _, h := range heard {
-		statuses := h.Inspect()
-		gone[h] = len(statuses) == 0
-		add(statuses)
-	}
-	for _, i := range registered {
-		add(i.Inspect())
-	}
-	v.forget(gone)
-	return all
+	return all, errors.Join(faults...)
 }
 
-// forget drops what was heard of and has been collected.
-func (v *Inventory) forget(gone map[*source]bool) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.heard = slices.DeleteFunc(v.heard, func(h *source) bool { return gone[h] })
-	v.pruneAt = 2 * len(v.heard)
+// inspect looks into a policy, which may be anybody's.
+func inspect(i steady.Inspector) (s []steady.Status, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("a policy of type %T panicked when it was looked into: %v", i, p)
+		}
+	}()
+	return i.Inspect(), nil
 }

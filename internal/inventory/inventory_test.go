@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -25,7 +26,11 @@ func feed(v *inventory.Inventory) steady.Hook {
 
 func names(v *inventory.Inventory) []string {
 	var all []string
-	for _, s := range v.Statuses() {
+	statuses, err := v.Statuses()
+	if err != nil {
+		all = append(all, err.Error())
+	}
+	for _, s := range statuses {
 		all = append(all, s.Policy+" "+s.Name+" "+s.Key)
 	}
 	return all
@@ -61,11 +66,41 @@ func TestWhatCannotBeInspectedIsNamed(t *testing.T) {
 	var v inventory.Inventory
 	var none *breaker.Breaker
 	r := retry.MustNew(retry.Config{})
-	err := v.Register("steadyotel: Register", []any{42, r, none, nil})
-	require.EqualError(t, err, `steadyotel: Register: policy 1 of 4 must be a steady.Inspector, got 42 of type int
-steadyotel: Register: policy 3 of 4 must be a steady.Inspector, got (*breaker.Breaker)(nil) of type *breaker.Breaker
-steadyotel: Register: policy 4 of 4 must be a steady.Inspector, got <nil> of type <nil>`)
+	err := v.Register("steadyotel: Register", []any{42, r, none, nil, inspectorFunc(nil)})
+	require.EqualError(t, err, `steadyotel: Register: policy 1 of 5 must be a steady.Inspector, got 42 of type int
+steadyotel: Register: policy 3 of 5 must be a steady.Inspector, got (*breaker.Breaker)(nil) of type *breaker.Breaker
+steadyotel: Register: policy 4 of 5 must be a steady.Inspector, got <nil> of type <nil>
+steadyotel: Register: policy 5 of 5 must be a steady.Inspector, got (inventory_test.inspectorFunc)(nil) of type inventory_test.inspectorFunc`)
 	require.Equal(t, []string{"retry  "}, names(&v), "the others are not lost")
+}
+
+type inspectorFunc func() []steady.Status
+
+func (f inspectorFunc) Inspect() []steady.Status { return f() }
+
+// Whoever asks is a metrics reader, on a goroutine on which nobody recovers.
+// Planted: inspect does not recover → the test process ends.
+func TestAPolicyThatPanicsHidesNoOther(t *testing.T) {
+	var v inventory.Inventory
+	v.Heard(inspectorFunc(nil))
+	v.Heard((*breaker.Breaker)(nil))
+	v.Heard(inspectorFunc(func() []steady.Status { panic("bad") }))
+	r := retry.MustNew(retry.Config{Name: "calls", Hook: feed(&v)})
+	require.Equal(t, []string{"a policy of type inventory_test.inspectorFunc panicked when it was looked into: bad", "retry calls "}, names(&v))
+	runtime.KeepAlive(r)
+}
+
+// A registry that makes policies on demand does so under its lock, which its own Inspect wants too.
+// Planted: Heard looks into the policies to find the collected ones → the 65th policy waits for ever.
+func TestToHearOfAPolicyLooksIntoNone(t *testing.T) {
+	var v inventory.Inventory
+	var mu sync.Mutex
+	require.NoError(t, v.Register("x", []any{inspectorFunc(func() []steady.Status { mu.Lock(); defer mu.Unlock(); return nil })}))
+	mu.Lock()
+	defer mu.Unlock()
+	for range 1000 {
+		retry.MustNew(retry.Config{Hook: feed(&v)})
+	}
 }
 
 // A program that makes a policy for each request must not fill the memory of a hook that

@@ -48,6 +48,9 @@ type glimpse[T any, P interface {
 	steady.Inspector
 }] struct{ policy weak.Pointer[T] }
 
+// Gone reports whether the policy has been collected.
+func (g glimpse[T, P]) Gone() bool { return g.policy.Value() == nil }
+
 func (g glimpse[T, P]) Inspect() []steady.Status {
 	if p := P(g.policy.Value()); p != nil {
 		return p.Inspect()
