@@ -9,21 +9,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
-	"github.com/steady-go/steady"
-	"github.com/steady-go/steady/breaker"
-	"github.com/steady-go/steady/bulkhead"
-	"github.com/steady-go/steady/chaos"
-	"github.com/steady-go/steady/operation"
-	"github.com/steady-go/steady/retry"
 	"github.com/steady-go/steady/steadyotel"
-	"github.com/steady-go/steady/timeout"
 )
 
 var errBoom = errors.New("boom")
@@ -116,41 +108,6 @@ func instrument(m metricdata.Metrics) steadyotel.Instrument {
 		return steadyotel.Gauge
 	}
 	return steadyotel.Instrument(fmt.Sprintf("%T", m.Data))
-}
-
-// everything makes policies of every kind do all that they can report. It must run in a
-// bubble. What it returns must be kept alive until the metrics have been collected.
-func everything(t *testing.T, hook steady.Hook) []any {
-	ctx := t.Context()
-	o := operation.MustNew(operation.Config{Name: "checkout", Hook: hook})
-	b := breaker.MustNew(breaker.Config{Name: "db", ConsecutiveFailures: 1, SlowAfter: time.Hour, Hook: hook})
-	gate := bulkhead.MustNew(bulkhead.Config{Name: "db", Limit: 1, Queue: 1, MaxWait: time.Second, Hook: hook})
-	again := retry.MustNew(retry.Config{Name: "db", Hook: hook})
-	limit := timeout.MustNew(timeout.Config{Name: "db", Limit: time.Second, Abandon: true, Hook: hook})
-	group := breaker.MustNewGroup(breaker.GroupConfig{
-		Config: breaker.Config{Name: "nodes", Hook: hook}, Peers: &breaker.Peers{}, MaxKeys: 2,
-	})
-	faults := chaos.MustNew(chaos.Config{Name: "db", Hook: hook, Faults: []chaos.Fault{{Name: "down", Effect: chaos.Error(nil), Rate: 1}}})
-
-	_ = o.Do(ctx, succeed)
-	_ = o.Do(ctx, fail)
-	_ = again.Do(ctx, fail)
-	_ = b.Do(ctx, fail)    // opens
-	_ = b.Do(ctx, succeed) // is refused
-	b.SetDryRun(true)
-	_ = b.Do(ctx, succeed) // would have been
-	for _, key := range []string{"a", "b", "c"} {
-		_ = group.Do(ctx, key, succeed)
-	}
-	_ = limit.Do(ctx, func(context.Context) error { time.Sleep(3 * time.Second); return errBoom }) // is abandoned, and ends later
-	time.Sleep(10 * time.Second)
-	require.NoError(t, faults.Arm(time.Hour))
-	_ = faults.Do(ctx, succeed)
-	p, err := gate.Acquire(ctx)
-	require.NoError(t, err)
-	_ = gate.Do(ctx, succeed) // waits in vain
-	p.Release()
-	return []any{o, b, gate, again, limit, group, faults}
 }
 
 // sorted returns the keys of m in order.

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/otel/attribute"
 
+	"github.com/steady-go/steady/internal/parade"
 	"github.com/steady-go/steady/steadyotel"
 )
 
@@ -56,7 +57,8 @@ func TestEachMetricIsInTheDocumentation(t *testing.T) {
 func TestWhatIsReportedIsWhatIsDocumented(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, collect := metered(t, steadyotel.Config{})
-		policies := everything(t, h)
+		policies := parade.All(t, h)
+		synctest.Wait()
 		reported := collect()
 		runtime.KeepAlive(policies)
 		names := map[string]bool{}

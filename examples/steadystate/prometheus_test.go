@@ -1,12 +1,11 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"net/url"
 	"os"
 	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,51 +14,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/steady-go/steady"
-	"github.com/steady-go/steady/breaker"
-	"github.com/steady-go/steady/bulkhead"
-	"github.com/steady-go/steady/chaos"
-	"github.com/steady-go/steady/operation"
-	"github.com/steady-go/steady/retry"
+	"github.com/steady-go/steady/internal/parade"
 	"github.com/steady-go/steady/steadyotel"
-	"github.com/steady-go/steady/timeout"
 )
-
-// everything makes policies of every kind do all that they can report. What it returns must be
-// kept alive until nobody looks any more.
-func everything(t *testing.T, hook steady.Hook) []any {
-	ctx := t.Context()
-	succeed := func(context.Context) error { return nil }
-	fail := func(context.Context) error { return errors.New("boom") }
-	o := operation.MustNew(operation.Config{Name: "checkout", Hook: hook})
-	b := breaker.MustNew(breaker.Config{Name: "db", ConsecutiveFailures: 1, SlowAfter: time.Hour, Hook: hook})
-	gate := bulkhead.MustNew(bulkhead.Config{Name: "db", Limit: 1, Queue: 1, MaxWait: time.Millisecond, Hook: hook})
-	again := retry.MustNew(retry.Config{Name: "db", Delay: time.Millisecond, Hook: hook})
-	limit := timeout.MustNew(timeout.Config{Name: "db", Limit: time.Millisecond, Abandon: true, Hook: hook})
-	group := breaker.MustNewGroup(breaker.GroupConfig{Config: breaker.Config{Name: "nodes", Hook: hook}, Peers: &breaker.Peers{}, MaxKeys: 2})
-	faults := chaos.MustNew(chaos.Config{Name: "db", Hook: hook, Faults: []chaos.Fault{{Name: "down", Effect: chaos.Error(nil), Rate: 1}}})
-	_ = o.Do(ctx, succeed)
-	_ = o.Do(ctx, fail)
-	_ = again.Do(ctx, fail)
-	_ = b.Do(ctx, fail)    // opens
-	_ = b.Do(ctx, succeed) // is refused
-	b.SetDryRun(true)
-	_ = b.Do(ctx, succeed) // would have been
-	for _, key := range []string{"a", "b", "c"} {
-		_ = group.Do(ctx, key, succeed)
-	}
-	release, ended := make(chan struct{}), make(chan struct{})
-	_ = limit.Do(ctx, func(context.Context) error { defer close(ended); <-release; return errors.New("boom") }) // is abandoned, and ends later
-	close(release)
-	<-ended
-	require.NoError(t, faults.Arm(time.Hour))
-	_ = faults.Do(ctx, succeed)
-	p, err := gate.Acquire(ctx)
-	require.NoError(t, err)
-	_ = gate.Do(ctx, succeed) // waits in vain
-	p.Release()
-	return []any{o, b, gate, again, limit, group, faults}
-}
 
 // exported returns the name that a metric has in Prometheus.
 func exported(m steadyotel.Metric) string {
@@ -85,8 +42,7 @@ func TestARealPrometheusSeesEachMetricAsItIsDocumented(t *testing.T) {
 	require.NoError(t, err)
 	defer func() { require.NoError(t, w.close()) }()
 	s := startPrometheus(t, w.url, nil)
-	kept := everything(t, w.hook)
-	defer func() { _ = kept }()
+	defer runtime.KeepAlive(parade.All(t, w.hook))
 
 	documented := map[string]bool{}
 	for _, m := range steadyotel.Metrics() {
@@ -115,7 +71,7 @@ func TestARealPrometheusSeesEachMetricAsItIsDocumented(t *testing.T) {
 			require.True(t, own || foreign, "%s has the attribute %s, which is not documented", name, label)
 		}
 		metadata := map[string][]struct{ Type, Help string }{}
-		s.ask(t, "metadata", url.Values{"metric": {strings.TrimSuffix(name, "")}}, &metadata)
+		s.ask(t, "metadata", url.Values{"metric": {name}}, &metadata)
 		require.Len(t, metadata[name], 1, name)
 		require.Equal(t, kinds[m.Instrument], metadata[name][0].Type, name)
 		require.Equal(t, m.Description, metadata[name][0].Help, name)
