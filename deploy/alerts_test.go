@@ -87,15 +87,15 @@ var scenarios = []scenario{
 	},
 	{
 		alert: "SteadyOperationBurnsBudgetSlowly", also: burns[3:], name: "checkout",
-		says:   "checkout of shop fails: 0.3028% of its calls in the last day",
-		phases: phases{time.Hour, 4 * time.Hour, 150 * time.Minute}, within: 200 * time.Minute, lingers: 2*time.Hour + 2*time.Minute, scrape: 2 * time.Minute,
-		build: burning(250),
+		says:   "checkout of shop fails: 0.3193% of its calls in the last day",
+		phases: phases{30 * time.Minute, 4 * time.Hour, 150 * time.Minute}, within: 50 * time.Minute, lingers: 2*time.Hour + 2*time.Minute, scrape: 2 * time.Minute,
+		build: burning(180),
 	},
 	{
 		alert: "SteadyOperationMissesObjective", name: "checkout",
-		says:   "checkout of shop fails: 0.1482% of its calls in the last 3 days",
-		phases: phases{time.Hour, 4 * time.Hour, 400 * time.Minute}, within: 200 * time.Minute, lingers: 6*time.Hour + 2*time.Minute, scrape: 2 * time.Minute,
-		build: burning(500),
+		says:   "checkout of shop fails: 0.1765% of its calls in the last 3 days",
+		phases: phases{30 * time.Minute, 5 * time.Hour, 400 * time.Minute}, within: 66 * time.Minute, lingers: 6*time.Hour + 2*time.Minute, scrape: 2 * time.Minute,
+		build: burning(350),
 	},
 	{
 		alert: "SteadyBreakerNotClosed", name: "db", says: "Breaker db of shop: 2 of 2 not closed for 5 minutes",

@@ -166,27 +166,42 @@ func TestAnOperationThatNobodyCallsIsNotBurning(t *testing.T) {
 	})
 }
 
-// A caller that cancels is no failure, nor is one that had cancelled before it came.
+// A caller that cancels is no failure, nor is one that had cancelled before it came: of six here two have, and two do. Of the
+// other two one gets an error, which is half. And a bulkhead that they all ask has refused nobody for want of room.
+//
+// Planted: ignored calls count among all, and any reason among the refusals.
 func TestCallersThatLeaveBurnNoBudget(t *testing.T) {
 	t.Parallel()
-	p := phases{before: time.Hour, failing: time.Hour, after: time.Hour}
+	p := phases{before: 10 * time.Minute, failing: 10 * time.Minute, after: time.Minute}
 	r := live(t, func(w *world) system {
 		o := operation.MustNew(operation.Config{Name: "checkout", Hook: w.hook})
+		b := bulkhead.MustNew(bulkhead.Config{Name: "db", Limit: 10, Hook: w.hook})
 		return system{every: time.Second, call: func(ctx context.Context) error {
 			ctx, cancel := context.WithCancel(ctx)
 			defer cancel()
-			n := w.calls.Add(1)
-			if w.failing.Load() && n%3 == 0 {
+			n := w.calls.Add(1) % 6
+			if n < 2 {
 				cancel()
 			}
+			_ = b.Do(ctx, func(context.Context) error { return nil })
 			return o.Do(ctx, func(ctx context.Context) error {
-				if w.failing.Load() && n%3 == 1 {
+				switch n {
+				case 2, 3:
 					cancel()
+					return ctx.Err()
+				case 4:
+					return errBoom
 				}
-				return ctx.Err()
+				return nil
 			})
 		}}
 	}, p, time.Minute)
 	require.NotEmpty(t, r.with("steady_call_rejections_total"), "some had gone")
-	r.check(t, "", nil, []expression{never(p.sum(), p.sum(), "")})
+	r.check(t, "", nil, []expression{
+		{
+			Expr: `steady:operation_errors:ratio_rate5m`, At: seconds(p.before + p.failing),
+			Samples: []sample{{Labels: `steady:operation_errors:ratio_rate5m{job="shop", steady_name="checkout"}`, Value: 0.5}},
+		},
+		never(p.sum(), p.sum(), burns...),
+	})
 }
