@@ -102,6 +102,10 @@ func TestWhatARetryMakesUpForIsNoLossOfAvailability(t *testing.T) {
 			Samples: []sample{{Labels: `{alertname="SteadyBreakerNotClosed"}`, Value: 1}},
 		},
 		{
+			Expr: `steady:breakers:sum`, At: seconds(p.before + p.failing), // five in two instances; the group itself is none
+			Samples: []sample{{Labels: `steady:breakers:sum{job="shop", steady_name="nodes"}`, Value: 10}},
+		},
+		{
 			Expr: `steady:operation_errors:ratio_rate30m`, At: seconds(p.before + p.failing),
 			Samples: []sample{{Labels: `steady:operation_errors:ratio_rate30m{job="shop", steady_name="checkout"}`}},
 		},

@@ -53,6 +53,14 @@ func (m *Mention) add(r Ref) {
 	}
 }
 
+// summary returns one that says nothing yet, with lists that JSON does not call null.
+func summary() (s Summary) {
+	for _, m := range []*Mention{&s.NotClosed, &s.Shedding, &s.Armed, &s.DryRun} {
+		m.First = []Ref{}
+	}
+	return s
+}
+
 // add takes s into account, which may be of a member of a group.
 func (sum *Summary) add(s steady.Status, member bool) {
 	ref := Ref{clip(s.Policy), clip(s.Name), clip(s.Key)}

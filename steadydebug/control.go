@@ -25,14 +25,14 @@ func (p *Page) serveSwitch(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if rebound(r) {
-		refuse(http.StatusForbidden, "on the loopback interface switches are thrown at localhost, not at %q", clip(r.Host))
+		refuse(http.StatusForbidden, "on the loopback interface switches are thrown at localhost or an address, not at %q", clip(r.Host))
 		return
 	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm) // before AllowControl, which may read the form
 	if !p.mayControl(r) {
 		refuse(http.StatusForbidden, "Config.AllowControl does not allow this")
 		return
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	if err := r.ParseForm(); err != nil {
 		refuse(http.StatusBadRequest, "the form: %v", err)
 		return
@@ -55,7 +55,11 @@ func (p *Page) serveSwitch(w http.ResponseWriter, r *http.Request) {
 			refuse(http.StatusInternalServerError, "%s: %v", asked, err)
 			return
 		}
-		p.list(r.Context(), "switch", asked.Policy, asked.Name, asked.Key, Moment{Switch: asked.name, By: r.RemoteAddr})
+		p.list(r.Context(), "switch", asked.Policy, asked.Name, asked.Key, Moment{Switch: asked.name, By: host(r.RemoteAddr)})
+		if r.Header.Get("Accept") == "application/json" { // our script, which stays where it is
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
 		w.Header().Set("Location", "./")
 		w.WriteHeader(http.StatusSeeOther)
 	default:
@@ -105,7 +109,7 @@ func (t target) find(all []holder) []steady.Switch {
 func throw(w steady.Switch) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("it panicked: %v", p)
+			err = fmt.Errorf("it panicked: %s", clip(fmt.Sprint(p)))
 		}
 	}()
 	w.Throw()
@@ -120,13 +124,18 @@ func rebound(r *http.Request) bool {
 	if !ok || !local.IP.IsLoopback() {
 		return false
 	}
-	host := r.Host
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
-	}
-	if strings.EqualFold(host, "localhost") {
+	name := strings.TrimSuffix(strings.ToLower(host(r.Host)), ".")
+	if name == "localhost" || strings.HasSuffix(name, ".localhost") { // RFC 6761, section 6.3
 		return false
 	}
-	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
-	return err != nil || !ip.Unmap().IsLoopback()
+	_, err := netip.ParseAddr(name) // an address is nobody's to point elsewhere
+	return err != nil
+}
+
+// host returns an address without its port, and without brackets.
+func host(address string) string {
+	if h, _, err := net.SplitHostPort(address); err == nil {
+		return h
+	}
+	return strings.Trim(address, "[]")
 }

@@ -31,7 +31,7 @@ func holders(statuses []steady.Status) []holder {
 	for _, s := range statuses {
 		if n := len(all) - 1; n >= 0 {
 			group := all[n]
-			if s.ID == group.ID && (s.ID != 0 || s.Key != "" && s.Policy == group.Policy && s.Name == group.Name) {
+			if s.ID == group.ID && (s.ID != 0 || s.Key != "" && group.Key == "" && s.Policy == group.Policy && s.Name == group.Name) {
 				all[n].members = append(all[n].members, s)
 				continue
 			}
@@ -63,7 +63,7 @@ func (p *Page) gather(control bool) (Status, []look) {
 	all := p.holders()
 	now, base, minute := p.history.since(&p.tallies)
 	s := Status{
-		Title: p.cfg.Title, Time: now.at, Since: p.history.start,
+		Summary: summary(), Title: p.cfg.Title, Time: now.at, Since: p.history.start,
 		Moments: p.moments.newest(), FurtherEvents: p.tallies.beyond.Load(),
 	}
 	for _, h := range all {

@@ -73,6 +73,9 @@ func (h *history) since(v *tallies) (now, base look, minute []look) {
 	defer h.mu.Unlock()
 	// With the lock held, so that no look that is remembered is newer than this one.
 	now = lookAt(v)
+	if last := h.looks[len(h.looks)-1]; now.at.Before(last.at) {
+		h.looks = []look{now} // a clock that jumps, as into a synctest bubble: begin afresh
+	}
 	for n, earlier := range h.looks {
 		ago := now.at.Sub(earlier.at)
 		nearer := off(ago) <= off(now.at.Sub(base.at)) && ago >= tooShort

@@ -32,11 +32,17 @@ type Moment struct {
 	// Switch is the switch that was thrown, and By the address from which.
 	Switch string `json:"switch,omitempty"`
 	By     string `json:"by,omitempty"`
+
+	seq uint64 // of a change of state, as in its event
 }
 
-// same reports whether m tells the same as other did, at another time.
+// same reports whether m tells the same as other did, at another time. Calls that were
+// abandoned are told together for all members of a group.
 func (m Moment) same(other Moment) bool {
-	other.Time, other.Times, other.TraceID = m.Time, m.Times, m.TraceID
+	other.Time, other.Times, other.TraceID, other.seq = m.Time, m.Times, m.TraceID, m.seq
+	if m.Kind == "abandoned" {
+		other.Key = m.Key
+	}
 	return m == other
 }
 
@@ -62,13 +68,31 @@ func (v *moments) add(m Moment) {
 	if len(v.last) == maxMoments {
 		v.last = slices.Delete(v.last, 0, 1)
 	}
-	v.last = append(v.last, m)
+	v.last = slices.Insert(v.last, v.place(m), m)
+}
+
+// place returns where m belongs: at the end, but for a change of state that came after a later
+// one of the same policy. It requires mu held.
+func (v *moments) place(m Moment) int {
+	at := len(v.last)
+	if m.Kind != "state" {
+		return at
+	}
+	for n, other := range slices.Backward(v.last) {
+		if other.Kind == m.Kind && other.Policy == m.Policy && other.Name == m.Name && other.Key == m.Key {
+			if other.seq <= m.seq {
+				break
+			}
+			at = n
+		}
+	}
+	return at
 }
 
 // newest returns all that are kept, the newest first.
 func (v *moments) newest() []Moment {
 	v.mu.Lock()
-	all := slices.Clone(v.last)
+	all := append([]Moment{}, v.last...)
 	v.mu.Unlock()
 	slices.Reverse(all)
 	return all

@@ -24,12 +24,17 @@
 //
 // Policies can be changed by hand, such as a breaker forced open, if Config.AllowControl
 // says so for a request; by default nobody may. It is then the service's to know who
-// asks. The page itself refuses what a browser sends on behalf of another site.
+// asks. A rule for paths in front of the page is no guard: what counts is the last element of a
+// path. The page itself refuses what a browser sends on behalf of another site, and, on the
+// loopback interface, under a name that is not localhost. A reverse proxy on the same host should
+// therefore send "Host: localhost", and be reached over https, where browsers say themselves that a
+// request is of the same origin.
 //
 // # What it costs
 //
-// A call costs a look into a table and two additions, and no clock is read. Rates are made
-// when somebody looks. What it keeps is bounded: 500 policies by kind and name (what happens at
+// A call costs a look into a table and two additions, and no clock is read; long names cost
+// more. Changes of state and abandoned calls, which are rarer, take a lock and read the clock. Rates
+// are made when somebody looks. What it keeps is bounded: 500 policies by kind and name (what happens at
 // others is counted together), 16 reasons for each, the last 100 changes, and the counts of a minute.
 package steadydebug
 
@@ -132,7 +137,7 @@ func (p *Page) On(ctx context.Context, e steady.Event) {
 	case steady.KindState:
 		// A policy that has come, or a member that has gone, has not changed.
 		if e.From != "" && e.To != "" {
-			p.list(ctx, "state", e.Policy, e.Name, e.Key, Moment{From: e.From, To: e.To, Reason: e.Reason})
+			p.list(ctx, "state", e.Policy, e.Name, e.Key, Moment{From: e.From, To: e.To, Reason: e.Reason, seq: e.Seq})
 		}
 	case steady.KindNew:
 		p.policies.Heard(e.Of)
@@ -142,8 +147,15 @@ func (p *Page) On(ctx context.Context, e steady.Event) {
 // list adds a moment.
 func (p *Page) list(ctx context.Context, kind, policy, name, key string, m Moment) {
 	m.Time, m.Kind, m.Policy, m.Name, m.Key = time.Now(), kind, policy, name, key
-	if p.cfg.TraceID != nil {
-		m.TraceID = p.cfg.TraceID(ctx)
-	}
+	m.TraceID = p.traceID(ctx)
 	p.moments.add(m)
+}
+
+// traceID returns the trace of ctx. One that cannot be told must not cost the moment.
+func (p *Page) traceID(ctx context.Context) (id string) {
+	if p.cfg.TraceID == nil {
+		return ""
+	}
+	defer func() { _ = recover() }()
+	return p.cfg.TraceID(ctx)
 }

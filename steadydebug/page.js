@@ -71,7 +71,7 @@ function show(html) {
 
 async function renew() {
 	try {
-		const answer = await fetch("panel", { signal: AbortSignal.timeout(10 * every) });
+		const answer = await fetch("panel", { redirect: "error", signal: AbortSignal.timeout(10 * every) });
 		if (!answer.ok) throw new Error(answer.statusText);
 		show(await answer.text());
 		reachedAt = new Date();
@@ -102,9 +102,9 @@ document.addEventListener("submit", async (e) => {
 	e.preventDefault();
 	const body = new URLSearchParams(new FormData(e.target, e.submitter));
 	try {
-		const answer = await fetch(e.target.getAttribute("action"), { method: "POST", body, redirect: "manual" });
+		const answer = await fetch(e.target.getAttribute("action"), { method: "POST", body, redirect: "error", headers: { Accept: "application/json" } });
 		lost.dataset.why = "switch";
-		say(answer.type === "opaqueredirect" ? "" : await answer.text());
+		say(answer.status === 204 ? "" : await answer.text());
 	} catch {
 		lost.dataset.why = "switch";
 		say("The switch was not thrown, or its answer was lost: the service is not reachable.");

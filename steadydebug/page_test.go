@@ -136,6 +136,8 @@ func TestTheSummarySaysWhatIsNotAsItShouldBe(t *testing.T) {
 	require.Equal(t, steadydebug.Summary{
 		Breakers:  3,
 		NotClosed: steadydebug.Mention{Count: 1, First: []steadydebug.Ref{{Policy: "breaker", Name: "nodes", Key: "n1"}}},
+		Shedding:  steadydebug.Mention{First: []steadydebug.Ref{}},
+		Armed:     steadydebug.Mention{First: []steadydebug.Ref{}},
 		DryRun:    steadydebug.Mention{Count: 1, First: []steadydebug.Ref{{Policy: "breaker", Name: "nodes"}}},
 	}, s.Summary)
 	nodes := policy(t, s, "breaker", "nodes").Instances[0]

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -58,13 +59,21 @@ func newWatch(addr string, control bool) (*watch, error) {
 	}
 	w := &watch{
 		hook:   steady.Hooks(otel, page),
-		url:    "http://" + listener.Addr().String(),
+		url:    "http://" + reachable(listener.Addr()),
 		server: &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second},
 		meters: meters,
 		served: make(chan error, 1),
 	}
 	go func() { w.served <- w.server.Serve(listener) }()
 	return w, nil
+}
+
+// reachable returns an address at which a listener can be reached from this machine.
+func reachable(a net.Addr) string {
+	if tcp, ok := a.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
+		return net.JoinHostPort("localhost", strconv.Itoa(tcp.Port))
+	}
+	return a.String()
 }
 
 // close ends the serving. Who is being answered gets a second for that.
