@@ -16,7 +16,7 @@ const module = "github.com/steady-go/steady"
 // Dependencies point one way: steady ← policies ← adapters. Packages that are not
 // listed, such as examples, may import all.
 var mayImport = map[string][]string{
-	"":                    {"/internal/chain", "/internal/deadline"},
+	"":                    {"/internal/chain", "/internal/check", "/internal/deadline"},
 	"/internal/deadline":  {},
 	"/internal/chain":     {},
 	"/internal/check":     {},
@@ -30,7 +30,7 @@ var mayImport = map[string][]string{
 	"/chaos":              {"", "/internal/chain", "/internal/check", "/internal/deadline", "/internal/report"},
 	"/chaos/lab":          {"", "/chaos", "/internal/check"},
 	"/chaos/lab/labtest":  {"/chaos/lab"},
-	"/internal/inventory": {""},
+	"/internal/inventory": {"", "/internal/check"},
 	"/steadytest":         {""},
 	"/steadydebug":        {"", "/internal/check", "/internal/inventory"},
 	"/steadyotel":         {"", "/internal/check", "/internal/inventory"},

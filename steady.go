@@ -23,9 +23,9 @@ package steady
 import (
 	"context"
 	"fmt"
-	"reflect"
 
 	"github.com/steady-go/steady/internal/chain"
+	"github.com/steady-go/steady/internal/check"
 )
 
 // A Policy guards calls.
@@ -77,7 +77,7 @@ func (p pipeline) Do(ctx context.Context, call func(context.Context) error) erro
 func links(caller string, policies []Policy) []chain.Link {
 	out := make([]chain.Link, 0, len(policies))
 	for i, p := range policies {
-		if isNil(p) {
+		if check.IsNil(p) {
 			panic(fmt.Sprintf("steady: %s: policy %d of %d is nil", caller, i+1, len(policies)))
 		}
 		if p, ok := p.(pipeline); ok {
@@ -87,17 +87,6 @@ func links(caller string, policies []Policy) []chain.Link {
 		out = append(out, link(p))
 	}
 	return out
-}
-
-func isNil(p Policy) bool {
-	switch v := reflect.ValueOf(p); v.Kind() {
-	case reflect.Invalid:
-		return true
-	case reflect.Pointer, reflect.Func, reflect.Map, reflect.Slice, reflect.Chan:
-		return v.IsNil()
-	default:
-		return false
-	}
 }
 
 // link returns the link that p has to offer, unless that is of another policy,

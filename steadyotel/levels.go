@@ -16,18 +16,25 @@ import (
 func (h *Hook) observe(states observable, levels []observable, to metric.Observer) error {
 	statuses, err := h.policies.Statuses()
 	faults := []error{err}
-	h.counts.begin()
-	defer h.counts.end()
+	all := make([]*series, len(statuses)) // found first: Config.Key is the user's, and no lock is held across it
 	live := make(map[*series]bool)
-	var inState ordered[*attributes, int64]
-	values := make([]ordered[*series, float64], len(levels))
-	for _, s := range statuses {
+	for n, s := range statuses {
 		of, err := h.seriesOf(s)
 		if err != nil {
 			faults = append(faults, err)
 			continue
 		}
-		live[of] = true
+		all[n], live[of] = of, true
+	}
+	h.counts.begin()
+	defer h.counts.end()
+	var inState ordered[*attributes, int64]
+	values := make([]ordered[*series, float64], len(levels))
+	for n, s := range statuses {
+		of := all[n]
+		if of == nil {
+			continue
+		}
 		for _, name := range s.States {
 			in := of.with(detail{kind: kindLevel, to: name})
 			inState.add(in, 0) // the states in which nobody is are shown too

@@ -4,11 +4,11 @@ package inventory
 import (
 	"errors"
 	"fmt"
-	"reflect"
 	"slices"
 	"sync"
 
 	"github.com/steady-go/steady"
+	"github.com/steady-go/steady/internal/check"
 )
 
 // An Inventory is policies that a hook has heard of or was given. Its zero value is empty.
@@ -28,7 +28,7 @@ const fewest = 64
 // collected. It looks into none: this is called while a policy is being made, perhaps under a
 // lock that another wants when it is looked into.
 func (v *Inventory) Heard(of steady.Inspector) {
-	if isNil(of) {
+	if check.IsNil(of) {
 		return
 	}
 	v.mu.Lock()
@@ -54,7 +54,7 @@ func (v *Inventory) Register(caller string, policies []any) error {
 	var faults []error
 	for n, p := range policies {
 		i, ok := p.(steady.Inspector)
-		if !ok || isNil(p) {
+		if !ok || check.IsNil(p) {
 			faults = append(faults, fmt.Errorf("%s: policy %d of %d must be a steady.Inspector, got %#v of type %T", caller, n+1, len(policies), p, p))
 			continue
 		}
@@ -63,16 +63,6 @@ func (v *Inventory) Register(caller string, policies []any) error {
 		v.mu.Unlock()
 	}
 	return errors.Join(faults...)
-}
-
-func isNil(p any) bool {
-	switch v := reflect.ValueOf(p); v.Kind() {
-	case reflect.Invalid:
-		return true
-	case reflect.Pointer, reflect.Func, reflect.Map, reflect.Slice, reflect.Chan:
-		return v.IsNil()
-	}
-	return false
 }
 
 // Statuses returns the status of every policy, once, in the order in which they came, and
