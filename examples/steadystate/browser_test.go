@@ -6,6 +6,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -133,6 +134,7 @@ func TestASwitchInTheBrowserIsObeyed(t *testing.T) {
 	const section = `section[data-policy="breaker"][data-name="db"] `
 	eventually(t, "the page", func() bool { return strings.Contains(b.text(t, section), "closed") })
 	require.Contains(t, b.text(t, "body"), hostile)
+	runtime.KeepAlive(evil) // the page does not keep it
 	require.Zero(t, eval[int](t, b, `document.querySelectorAll('img, script:not([src])').length`))
 	require.NotEqual(t, "owned", eval[string](t, b, `document.title`))
 
@@ -164,5 +166,5 @@ func TestThePageFitsOnAPhone(t *testing.T) {
 	require.LessOrEqual(t, eval[int](t, b, `document.documentElement.scrollWidth`), 360)
 	b.picture(t, "phone")
 	b.saidNothing(t)
-	_ = group
+	runtime.KeepAlive(group) // the page does not keep it
 }
