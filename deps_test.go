@@ -27,6 +27,7 @@ var mayImport = map[string][]string{
 	"/retry":              {"", "/internal/chain", "/internal/check", "/internal/refusal", "/internal/report"},
 	"/operation":          {"", "/internal/chain", "/internal/check", "/internal/report"},
 	"/timeout":            {"", "/internal/chain", "/internal/check", "/internal/deadline", "/internal/refusal", "/internal/report"},
+	"/cache":              {"", "/internal/check", "/internal/deadline", "/internal/refusal", "/internal/report"},
 	"/chaos":              {"", "/internal/chain", "/internal/check", "/internal/deadline", "/internal/report"},
 	"/chaos/lab":          {"", "/chaos", "/internal/check"},
 	"/chaos/lab/labtest":  {"/chaos/lab"},

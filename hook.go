@@ -16,8 +16,8 @@ import (
 //     slows that call and no other. It may be called by several goroutines at
 //     once.
 //   - No lock is held during On: it may use the policy that called it.
-//   - Each Do of each policy reports exactly one event of [KindDone] or
-//     [KindRejected], and it is the last of that Do but for [KindLate]. Other kinds
+//   - Each Do of each policy, and each request for a key of a cache, reports exactly one event
+//     of [KindDone] or [KindRejected], and it is the last of that Do but for [KindLate]. Other kinds
 //     come as they happen.
 //   - Because no lock is held, events of different calls may arrive out of order.
 //     Of events of [KindState], drop one whose Seq is lower than the last seen
@@ -48,7 +48,9 @@ type Kind uint8
 const (
 	// KindDone: a call has ended, or a permit for one was given back. Outcome,
 	// Duration (how long it ran), Wait (how long it queued before) and Err are set. For
-	// a policy that repeats calls it is the whole of them, and Attempt is their number.
+	// a policy that repeats calls it is the whole of them, and Attempt is their number. For a request to
+	// a cache Duration is how long the caller waited for a load, Reason where the answer came from, such as "fresh", and
+	// Age how old it was.
 	KindDone Kind = iota + 1
 	// KindRejected: a call was not started. Err tells why, a [Rejection] or
 	// [ContextErr], and Reason in a few words. Outcome is Ignored.
@@ -80,6 +82,16 @@ const (
 	// and does not keep it from being collected. It is the first event of the
 	// policy. Members of a group come without one: they are seen through the group.
 	KindNew
+	// KindLoad: a cache begins to load. Reason tells what for: "miss", when somebody waits for
+	// it, "refresh" or "refresh ahead", in the background. It is called on the goroutine of the load, with its
+	// context.
+	KindLoad
+	// KindLoaded: that load has ended after Duration, with Outcome and Err. Who waited for it
+	// need not have been told before. A load that was left running ends with KindLate instead.
+	KindLoaded
+	// KindEvicted: a cache has dropped an entry of Age to make room, for Reason: "room", or "expired"
+	// if the entry was good for nothing any more.
+	KindEvicted
 )
 
 // String returns the kind in one word, such as "done", and "unknown" for a value
@@ -104,6 +116,12 @@ func (k Kind) String() string {
 		return "injected"
 	case KindNew:
 		return "new"
+	case KindLoad:
+		return "load"
+	case KindLoaded:
+		return "loaded"
+	case KindEvicted:
+		return "evicted"
 	}
 	return "unknown"
 }
@@ -120,6 +138,7 @@ type Event struct {
 	Duration time.Duration
 	Wait     time.Duration
 	Delay    time.Duration
+	Age      time.Duration
 	Attempt  int
 	Seq      uint64
 	From, To string

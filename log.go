@@ -9,7 +9,7 @@ import (
 
 // LogHook returns a hook that writes to l, one record an event: changes of state
 // (but for the first), abandoned calls and those that panicked later at level Warn,
-// failed calls, rejections, in a dry run too, retries and injected faults at Info, the
+// failed calls and loads, rejections, in a dry run too, retries and injected faults at Info, the
 // rest at Debug. It allocates nothing for an event whose level is off. If
 // l is nil it writes to [slog.Default] as of now.
 func LogHook(l *slog.Logger) Hook { return logHook{cmp.Or(l, slog.Default())} }
@@ -21,7 +21,7 @@ func (h logHook) On(ctx context.Context, e Event) {
 	if !h.log.Enabled(ctx, level) {
 		return
 	}
-	attrs := make([]slog.Attr, 0, 12)
+	attrs := make([]slog.Attr, 0, 13)
 	str := func(key, value string) {
 		if value != "" {
 			attrs = append(attrs, slog.String(key, value))
@@ -48,6 +48,9 @@ func (h logHook) On(ctx context.Context, e Event) {
 	if e.Delay != 0 {
 		attrs = append(attrs, slog.Duration("delay", e.Delay))
 	}
+	if e.Age != 0 {
+		attrs = append(attrs, slog.Duration("age", e.Age))
+	}
 	if e.Err != nil {
 		attrs = append(attrs, slog.Any("error", e.Err))
 	}
@@ -60,7 +63,7 @@ func logLevel(e Event) slog.Level {
 		return slog.LevelWarn
 	case e.Kind == KindState, e.Kind == KindRejected, e.Kind == KindRetry, e.Kind == KindDryRun, e.Kind == KindInjected:
 		return slog.LevelInfo
-	case e.Kind == KindDone && e.Outcome == Failure:
+	case (e.Kind == KindDone || e.Kind == KindLoaded) && e.Outcome == Failure:
 		return slog.LevelInfo
 	}
 	return slog.LevelDebug
