@@ -56,10 +56,10 @@ func TestHooksPass(t *testing.T) {
 
 func TestKindNames(t *testing.T) {
 	var names []string
-	for k := range steady.KindNew + 2 {
+	for k := range steady.KindEvicted + 2 {
 		names = append(names, k.String())
 	}
-	require.Equal(t, []string{"unknown", "done", "rejected", "state", "retry", "abandoned", "late", "dry-run", "injected", "new", "unknown"}, names)
+	require.Equal(t, []string{"unknown", "done", "rejected", "state", "retry", "abandoned", "late", "dry-run", "injected", "new", "load", "loaded", "evicted", "unknown"}, names)
 }
 
 func TestPanicErrorTellsWhatThePanicWas(t *testing.T) {
