@@ -148,6 +148,7 @@ type Cache[K comparable, V any] struct {
 	ended       *refusal.Refusal
 	report      report.Reporter
 
+	hits    tally // Gets that were answered by a calm entry
 	counts  counts
 	flights flights[K, V]
 	closed  atomic.Bool // written with the locks of all shards held
@@ -179,6 +180,7 @@ func New[K comparable, V any](c Config) (*Cache[K, V], error) {
 		seed:        maphash.MakeSeed(),
 		shift:       64 - bits.TrailingZeros(uint(n)),
 		shards:      make([]shard[K, V], n),
+		hits:        newTally(),
 		staleIf:     c.StaleIf,
 		loadTimeout: c.LoadTimeout,
 		name:        c.Name,

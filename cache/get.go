@@ -26,7 +26,7 @@ func (c *Cache[K, V]) Get(ctx context.Context, key K, load func(context.Context)
 	if n := s.find(hash, key); n != nil {
 		if age, calm := c.windows.calmAge(&n.life, now); calm {
 			n.used()
-			s.hits.Add(1)
+			c.hits.add()
 			m := Meta{Source: Fresh, Age: time.Duration(age)}
 			if c.report.On() {
 				c.answer(ctx, m, nil, 0)

@@ -8,16 +8,18 @@ import (
 // A node is an entry. Its key and value never change: another value is another node.
 type node[K comparable, V any] struct {
 	life
-	// use holds how often the entry was asked for lately, up to mostUses, which queue it is in, and 24
-	// bits of its hash. The uses are changed by whoever uses it, the rest with the shard's lock held.
-	use        atomic.Uint32
 	next       atomic.Pointer[node[K, V]] // in the chain; changed with the shard's lock held
 	prev, succ *node[K, V]                // in the queue; guarded by the shard's lock
 	key        K
 	value      V
 }
 
-// The parts of a node's use.
+// A use holds how often an entry was asked for lately, up to mostUses, which queue it is in, and 24
+// bits of its hash. The first is changed by whoever asks, the rest with the shard's lock held. It stands in the entry's life
+// for the sake of the entry's size, which without it would not be 64 bytes and those of its key and value beyond 16.
+type use = atomic.Uint32
+
+// The parts of a use.
 const (
 	mostUses uint32 = 3      // as in S3-FIFO, two bits
 	inMain   uint32 = 1 << 2 // it is in the main queue
@@ -40,7 +42,6 @@ func (n *node[K, V]) used() {
 // with the lock held before it relies on that.
 type shard[K comparable, V any] struct {
 	table atomic.Pointer[[]chain[K, V]] // its length is a power of two
-	hits  atomic.Uint64
 
 	_ [64]byte // what follows is written often; the above is read by everybody
 

@@ -8,7 +8,7 @@ import (
 	"github.com/steady-go/steady"
 )
 
-// counts are what a cache counts beside the hits of its shards.
+// counts are what a cache counts beside its hits.
 type counts struct {
 	sources   [Negative + 1]atomic.Uint64 // of Gets that were not answered by a calm entry
 	rejected  atomic.Uint64
@@ -115,12 +115,9 @@ func (c *Cache[K, V]) Stats() Stats {
 	by := func(s Source) uint64 { return c.counts.sources[s].Load() }
 	s := Stats{
 		Entries: c.Len(), MaxEntries: c.maxEntries(), Loading: places, LeftBehind: left,
-		Fresh: by(Fresh), Loaded: by(Loaded), Stale: by(Stale), StaleOnError: by(StaleOnError), Negative: by(Negative),
+		Fresh: by(Fresh) + c.hits.sum(), Loaded: by(Loaded), Stale: by(Stale), StaleOnError: by(StaleOnError), Negative: by(Negative),
 		Failed: by(None), Rejected: c.counts.rejected.Load(),
 		Loads: c.counts.loads.Load(), LoadErrors: c.counts.failures.Load(), Evictions: c.counts.evictions.Load(), HookPanics: c.report.Panics(),
-	}
-	for i := range c.shards {
-		s.Fresh += c.shards[i].hits.Load()
 	}
 	return s
 }

@@ -50,8 +50,9 @@ func newWindows(c Config) windows {
 // Get has nothing to do but to return its value.
 type life struct {
 	at   atomic.Int64         // changed only when the clock jumps
-	calm uint32               // how long, in units
 	note atomic.Pointer[note] // nil at first
+	calm uint32               // how long, in units
+	use  use                  // see there
 }
 
 // A note tells how the loads went that were to bring an entry anew, or that there is nothing. It

@@ -1,6 +1,7 @@
 package hits
 
 import (
+	"context"
 	"strconv"
 	"time"
 
@@ -8,11 +9,13 @@ import (
 	"github.com/dgraph-io/ristretto/v2"
 	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/maypok86/otter/v2"
+	"github.com/steady-go/steady/cache"
 	"github.com/viccon/sturdyc"
 )
 
 // Libraries are those whose caches are compared.
 var Libraries = []Library{
+	{"steady", "S3-FIFO", newSteady},
 	{"otter", "W-TinyLFU, adaptive", newOtter},
 	{"theine", "W-TinyLFU, adaptive", newTheine},
 	{"ristretto", "sampled LFU with a TinyLFU filter", newRistretto},
@@ -23,6 +26,23 @@ var Libraries = []Library{
 
 // never is longer than any measurement.
 const never = 24 * time.Hour
+
+type steadyCache struct{ *cache.Cache[uint64, uint64] }
+
+func newSteady() (Cache, func()) {
+	c := cache.MustNew[uint64, uint64](cache.Config{MaxEntries: Room, Fresh: never, LoadTimeout: never})
+	return steadyCache{c}, c.Close
+}
+
+// Get asks by a load that brings nothing: only a Get that loads counts as use.
+func (c steadyCache) Get(key uint64) bool {
+	_, _, err := c.Cache.Get(context.Background(), key, nothing)
+	return err == nil
+}
+
+func (c steadyCache) Put(key uint64) { c.Set(key, key) }
+
+func nothing(context.Context) (uint64, error) { return 0, cache.ErrNotFound }
 
 type otterCache struct{ *otter.Cache[uint64, uint64] }
 
