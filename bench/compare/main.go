@@ -54,6 +54,7 @@ func run(passes int, each time.Duration, out string) error {
 	if r.Sizes, err = sizes(dir); err != nil {
 		return err
 	}
+	r.Memory = measureMemory()
 	r.Hits = measureHits()
 	load := newLoad()
 	if r.Times, err = measureAll(dir, passes, each); err != nil {

@@ -20,6 +20,7 @@ type report struct {
 	Times   times
 	Sizes   []size
 	Hits    hitRatios
+	Memory  memoryTable
 	Modules []string // with their versions
 	Machine []string
 	Traps   string // Markdown
@@ -32,7 +33,7 @@ func (r report) ok() bool {
 			return false
 		}
 	}
-	return true
+	return r.Hits.ok() && r.Memory.ok()
 }
 
 func (r report) render() []byte {
@@ -45,6 +46,7 @@ func (r report) render() []byte {
 	r.overview(&w)
 	r.sizes(&w)
 	r.Hits.render(&w)
+	r.Memory.render(&w)
 	r.details(&w)
 	r.conditions(&w)
 	return w.Bytes()
@@ -124,7 +126,7 @@ func count(n int) string {
 }
 
 func (r report) claims(w *bytes.Buffer) {
-	fmt.Fprintf(w, "## Claims\n\nOn one core, one caller; medians over the passes. "+
+	fmt.Fprintf(w, "## Claims\n\nOn one core, one caller, but where it says two cores; medians over the passes. "+
 		"The floor is what such a policy is made of at the least; alone, it is as many times what is compared to.\n\n"+
 		"| claim | compared to | at most | measured | lowest to highest | the floor alone | |\n|---|---|---|---|---|---|---|\n")
 	for _, c := range claims {

@@ -36,6 +36,7 @@ func fixed() report {
 		Passes: 3, Each: time.Second, Times: t,
 		Sizes:   []size{{"gobreaker", 127_400, 5, 1}},
 		Hits:    fixedHits(),
+		Memory:  memoryTable{{100, 80, 90, 90, 90}, {100, 80, 90, 90, 90}},
 		Modules: []string{"example.com/rival v1.2.3"},
 		Machine: []string{"a quiet machine"},
 		Traps:   "| trap | verdict |\n",
@@ -88,7 +89,9 @@ func TestReportOfALibraryThatIsFaster(t *testing.T) {
 		"| bare | 0 | 0 | 1 (10) | 1 (10) | 1 (10) | 1 (10) | |",
 		"| gobreaker | 5 | 64 | 1000 (0.010) | 1000 (0.010) | 1000 (0.010) | 1000 (0.010) | |",
 		"| gobreaker | 127 | 5 | 1 |",
-		"| zipf 0.8: many keys are about as popular | 50.0 | 50.0 | 50.0 | 50.0 | 50.0 | 50.0 |",
+		"| zipf 0.8: many keys are about as popular | 50.0 | 50.0 | 50.0 | 50.0 | 50.0 | 50.0 | 50.0 | ok |",
+		"| 100000 | 100 | 80 | 90 | 90 | 90 | 1.25 × | ok |",
+		"| cache, a hot hit, two cores | otter | 1.50 × | 0.010 × | 0.010 to 0.010 | time.Since 1 × | ok |",
 		"- example.com/rival v1.2.3",
 		"- a quiet machine",
 		"| mutex | parallel, 2 cores | 1000 | 1 | 1 | 1 | 1 |",
@@ -117,7 +120,7 @@ func TestClaimsAreMeasured(t *testing.T) {
 	r := fixed()
 	for _, c := range claims {
 		for _, lib := range []string{speed.Steady, c.Than} {
-			if lib != "" && len(r.Times[bench{c.Case, lib, setting{"serial", 1}}]) == 0 {
+			if lib != "" && len(r.Times[bench{c.Case, lib, c.On}]) == 0 {
 				t.Errorf("nobody measures %s of %s", c.Case, lib)
 			}
 		}

@@ -39,6 +39,20 @@ func TestTracesAreWhatTheySay(t *testing.T) {
 	}
 }
 
+// The whole traces are compared by make compare.
+func TestThisLibraryIsNotBehindOtter(t *testing.T) {
+	for _, trace := range Traces {
+		trace = trace.First(30_000) // as below
+		require.Greater(t, library(t, "steady").Ratio(trace), library(t, "otter").Ratio(trace)-0.02, trace.Name)
+	}
+}
+
+func library(t *testing.T, name string) Library {
+	n := slices.IndexFunc(Libraries, func(l Library) bool { return l.Name == name })
+	require.GreaterOrEqual(t, n, 0, name)
+	return Libraries[n]
+}
+
 // No cache can know more than which keys are asked for most, if that does not change.
 func TestNoCacheIsBetterThanItCanBe(t *testing.T) {
 	for _, trace := range Traces[:3] {

@@ -29,6 +29,7 @@ func BenchmarkPipelineIgnored(b *testing.B)       { run(b, "PipelineIgnored") }
 func BenchmarkPipelineWaited(b *testing.B)        { run(b, "PipelineWaited") }
 func BenchmarkHookOTel(b *testing.B)              { run(b, "HookOTel") }
 func BenchmarkHookDebug(b *testing.B)             { run(b, "HookDebug") }
+func BenchmarkCacheHit(b *testing.B)              { run(b, "CacheHit") }
 func BenchmarkPipelineShownIgnored(b *testing.B)  { run(b, "PipelineShownIgnored") }
 func BenchmarkPipelineShownWaited(b *testing.B)   { run(b, "PipelineShownWaited") }
 

@@ -99,7 +99,7 @@ const never = time.Hour
 // Cases returns all cases.
 func Cases() []Case {
 	var all []Case
-	for _, c := range [][]Case{breakers(), bulkheads(), retries(), timeouts(), pipelines(), hooks()} {
+	for _, c := range [][]Case{breakers(), bulkheads(), retries(), timeouts(), pipelines(), hooks(), caches()} {
 		all = append(all, c...)
 	}
 	return all

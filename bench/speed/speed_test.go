@@ -229,6 +229,15 @@ func TestTimeoutEndsTheCall(t *testing.T) {
 	}
 }
 
+func TestCacheHasTheKey(t *testing.T) {
+	libraries(t, "CacheHit", func(t *testing.T, v speed.Variant) {
+		started, succeeded := made(v.New(), 100, measure.Ignores)
+		if started != 0 || succeeded != 100 {
+			t.Errorf("of 100 Gets %d got the value; the call was made %d times", succeeded, started)
+		}
+	})
+}
+
 func TestPipelineHasAllFourPolicies(t *testing.T) {
 	for _, name := range []string{"PipelineIgnored", "PipelineWaited", "PipelineShownIgnored", "PipelineShownWaited"} {
 		libraries(t, name, func(t *testing.T, v speed.Variant) {
