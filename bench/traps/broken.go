@@ -155,3 +155,18 @@ func (t greedyTimeout) Do(ctx context.Context, call func(context.Context) error)
 }
 
 func (greedyTimeout) TimedOut(err error) bool { return errors.Is(err, errLimit) }
+
+// An insistingCache is broken on purpose: it keeps nothing, and calls a load that has failed once more.
+type insistingCache struct{}
+
+func newInsistingCache(CacheConfig) (Cache, error) { return insistingCache{}, nil }
+
+func (insistingCache) Get(ctx context.Context, _ string, load func(context.Context) (string, error)) (string, error) {
+	v, err := load(ctx)
+	if err != nil {
+		v, err = load(ctx)
+	}
+	return v, err
+}
+
+func (insistingCache) Invalidate(string) {}

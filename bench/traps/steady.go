@@ -8,6 +8,7 @@ import (
 	"github.com/steady-go/steady"
 	"github.com/steady-go/steady/breaker"
 	"github.com/steady-go/steady/bulkhead"
+	"github.com/steady-go/steady/cache"
 	"github.com/steady-go/steady/retry"
 	"github.com/steady-go/steady/timeout"
 )
@@ -19,6 +20,7 @@ var steadyLibrary = Library{
 	Bulkhead: newSteadyBulkhead,
 	Retry:    newSteadyRetry,
 	Timeout:  newSteadyTimeout,
+	Cache:    newSteadyCache,
 	Nonsense: map[Policy][]Nonsense{
 		BreakerPolicy: {
 			{"a failure ratio of 1.5", func() error { _, err := breaker.New(breaker.Config{FailureRatio: 1.5}); return err }},
@@ -45,6 +47,18 @@ var steadyLibrary = Library{
 		TimeoutPolicy: {
 			{"a limit of 0", func() error { _, err := timeout.New(timeout.Config{}); return err }},
 			{"a negative limit", func() error { _, err := timeout.New(timeout.Config{Limit: -time.Second}); return err }},
+		},
+		CachePolicy: {
+			{"room for 0 entries", func() error { return cacheOf(cache.Config{Fresh: cacheFresh, LoadTimeout: loadTimeout}) }},
+			{"room for -1 entries", func() error {
+				return cacheOf(cache.Config{MaxEntries: -1, Fresh: cacheFresh, LoadTimeout: loadTimeout})
+			}},
+			{"a negative time", func() error {
+				return cacheOf(cache.Config{MaxEntries: 100, Fresh: -cacheFresh, LoadTimeout: loadTimeout})
+			}},
+			{"jitter of 110 percent", func() error {
+				return cacheOf(cache.Config{MaxEntries: 100, Fresh: cacheFresh, LoadTimeout: loadTimeout, Jitter: 1.1})
+			}},
 		},
 	},
 }
@@ -150,4 +164,24 @@ func (steadyTimeout) TimedOut(err error) bool { return errors.Is(err, timeout.Er
 func newSteadyTimeout(c TimeoutConfig) (Timeout, error) {
 	t, err := timeout.New(timeout.Config{Limit: c.Limit, Abandon: c.Mode == Abandons})
 	return steadyTimeout{t}, err
+}
+
+type steadyCache struct{ *cache.Cache[string, string] }
+
+func newSteadyCache(CacheConfig) (Cache, error) {
+	c, err := cache.New[string, string](cache.Config{MaxEntries: 100, Fresh: cacheFresh, LoadTimeout: loadTimeout})
+	return steadyCache{c}, err
+}
+
+func (c steadyCache) Get(ctx context.Context, key string, load func(context.Context) (string, error)) (string, error) {
+	v, _, err := c.Cache.Get(ctx, key, load)
+	return v, err
+}
+
+func (c steadyCache) Invalidate(key string) { c.Cache.Invalidate(key) }
+
+// cacheOf makes a cache.
+func cacheOf(c cache.Config) error {
+	_, err := cache.New[string, string](c)
+	return err
 }

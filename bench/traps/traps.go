@@ -3,8 +3,8 @@
 // them through its public API.
 //
 // A [Scenario] states one promise that any user of a policy would expect, and
-// tests it behind a small adapter interface: [Breaker], [Bulkhead], [Retry] or
-// [Timeout]. A [Library] is a set of adapters, each configured as the library's
+// tests it behind a small adapter interface: [Breaker], [Bulkhead], [Retry],
+// [Timeout] or [Cache]. A [Library] is a set of adapters, each configured as the library's
 // documentation says. [Run] runs every scenario against every library, each pair
 // in a process of its own and, inside of it, in the virtual time of
 // [testing/synctest], so that neither a crash nor an endless loop of one can end
@@ -27,6 +27,7 @@ type Library struct {
 	Bulkhead func(BulkheadConfig) (Bulkhead, error)
 	Retry    func(RetryConfig) (Retry, error)
 	Timeout  func(TimeoutConfig) (Timeout, error)
+	Cache    func(CacheConfig) (Cache, error)
 
 	// Nonsense is configurations that cannot work, one list for each policy.
 	Nonsense map[Policy][]Nonsense
@@ -52,6 +53,9 @@ var Libraries = []Library{
 	rican7Library,
 	semaphoreLibrary,
 	contextLibrary,
+	otterLibrary,
+	sturdycLibrary,
+	singleflightLibrary,
 }
 
 // Ours is the name of the library whose every cell must pass.
@@ -71,10 +75,11 @@ const (
 	BulkheadPolicy Policy = "bulkhead"
 	RetryPolicy    Policy = "retry"
 	TimeoutPolicy  Policy = "timeout"
+	CachePolicy    Policy = "cache"
 )
 
 // Policies are all of them, in the order in which they are shown.
-var Policies = []Policy{BreakerPolicy, BulkheadPolicy, RetryPolicy, TimeoutPolicy}
+var Policies = []Policy{BreakerPolicy, BulkheadPolicy, RetryPolicy, TimeoutPolicy, CachePolicy}
 
 // has reports whether l has such a policy.
 func (l Library) has(p Policy) bool {
@@ -87,6 +92,8 @@ func (l Library) has(p Policy) bool {
 		return l.Retry != nil
 	case TimeoutPolicy:
 		return l.Timeout != nil
+	case CachePolicy:
+		return l.Cache != nil
 	}
 	return false
 }
@@ -106,7 +113,7 @@ type Scenario struct {
 }
 
 // Scenarios are all of them, by policy.
-var Scenarios = slices.Concat(breakerScenarios, bulkheadScenarios, retryScenarios, timeoutScenarios)
+var Scenarios = slices.Concat(breakerScenarios, bulkheadScenarios, retryScenarios, timeoutScenarios, cacheScenarios)
 
 // A Verdict is what a scenario finds.
 type Verdict string
