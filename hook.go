@@ -87,7 +87,8 @@ const (
 	// context.
 	KindLoad
 	// KindLoaded: that load has ended after Duration, with Outcome and Err. Who waited for it
-	// need not have been told before. A load that was left running ends with KindLate instead.
+	// need not have been told before. A load that was left running, or whose cache was closed meanwhile,
+	// ends with KindLate instead.
 	KindLoaded
 	// KindEvicted: a cache has dropped an entry of Age to make room, for Reason: "room", or "expired"
 	// if the entry was good for nothing any more.

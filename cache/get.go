@@ -13,7 +13,7 @@ import (
 //
 // load is called on another goroutine, with the values of ctx but not with its end, and at most once at a time for a
 // key. Its error is returned untouched to all who wait for it, unless a stale value is; it is not remembered but for what
-// [NotFound] marks. A panic of load, and a [runtime.Goexit], is a [*steady.PanicError] with its stack. After a failure, an
+// [NotFound] marks. A load that asks for its own key waits for itself, until LoadTimeout. A panic of load, and a [runtime.Goexit], is a [*steady.PanicError] with its stack. After a failure, an
 // entry that is stale is not loaded anew for 100 ms, twice that after the next, and so on up to
 // Fresh; until then it is returned at once.
 //
@@ -34,10 +34,7 @@ func (c *Cache[K, V]) Get(ctx context.Context, key K, load func(context.Context)
 			return n.value, m, nil
 		}
 	}
-	a := c.get(ctx, request[K, V]{s: s, hash: hash, key: key}, func(ctx context.Context) []result[V] {
-		v, err := load(ctx)
-		return []result[V]{{v, err}}
-	})
+	a := c.get(ctx, request[K, V]{s: s, hash: hash, key: key}, load)
 	return a.value, a.meta, c.told(ctx, a, now)
 }
 
@@ -118,13 +115,13 @@ func (k *look[K, V]) backsOff() bool {
 }
 
 // get answers a request whose entry is not calm.
-func (c *Cache[K, V]) get(ctx context.Context, r request[K, V], bring func(context.Context) []result[V]) answer[V] {
+func (c *Cache[K, V]) get(ctx context.Context, r request[K, V], load func(context.Context) (V, error)) answer[V] {
 	for {
 		k := c.look(r)
 		if a, ok, reason := k.atHand(); ok {
 			if reason != "" && ctx.Err() == nil {
 				if f := c.hold(ctx, k, reason, nil); f != nil {
-					c.fly(f, bring)
+					c.fly(f, bringOne(load))
 				}
 			}
 			return a
@@ -140,7 +137,7 @@ func (c *Cache[K, V]) get(ctx context.Context, r request[K, V], bring func(conte
 			continue // there is something else now
 		}
 		if f != nil {
-			c.fly(f, bring)
+			c.fly(f, bringOne(load))
 		}
 		return c.await(ctx, k, l)
 	}

@@ -62,6 +62,14 @@ func (f *flight[K, V]) add(s *shard[K, V], hash uint64, key K) *load[K, V] {
 	return l
 }
 
+// bringOne returns what a flight of one load brings, by calling it.
+func bringOne[V any](load func(context.Context) (V, error)) func(context.Context) []result[V] {
+	return func(ctx context.Context) []result[V] {
+		v, err := load(ctx)
+		return []result[V]{{v, err}}
+	}
+}
+
 // fly calls bring, which returns a result for each of the flight's loads, on a goroutine of its own.
 func (c *Cache[K, V]) fly(f *flight[K, V], bring func(context.Context) []result[V]) {
 	c.counts.loads.Add(uint64(len(f.loads)))
@@ -72,6 +80,10 @@ func (c *Cache[K, V]) fly(f *flight[K, V], bring func(context.Context) []result[
 		defer stop()
 		defer time.AfterFunc(c.loadTimeout+grace, func() { c.leave(ctx, f) }).Stop()
 
+		if f.ctx.Err() != nil { // the cache was closed meanwhile
+			c.flights.land(f)
+			return
+		}
 		var results []result[V]
 		start := c.now()
 		defer func() {
@@ -80,10 +92,6 @@ func (c *Cache[K, V]) fly(f *flight[K, V], bring func(context.Context) []result[
 			}
 			c.land(ctx, f, results, start)
 		}()
-		if f.ctx.Err() != nil { // the cache was closed
-			results = f.all(ErrClosed)
-			return
-		}
 		c.report.Emit(ctx, steady.Event{Kind: steady.KindLoad, Reason: f.reason})
 		results = bring(ctx)
 	}()

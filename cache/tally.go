@@ -21,7 +21,7 @@ type stripe struct {
 }
 
 func newTally() tally {
-	n := 8
+	n := 32 // so that two goroutines seldom take the same
 	for n < 4*runtime.GOMAXPROCS(0) {
 		n *= 2
 	}

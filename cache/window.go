@@ -35,12 +35,15 @@ func newWindows(c Config) windows {
 		share = 1
 	}
 	w := windows{
-		ahead:      max(int64(share*float64(c.Fresh)), 1),
+		ahead:      int64(c.Fresh),
 		fresh:      int64(c.Fresh),
 		revalidate: int64(c.Fresh + c.StaleWhileRevalidate),
 		ifError:    int64(c.Fresh + c.StaleIfError),
 		negative:   int64(c.NegativeFor),
 		jitter:     max(valueOr(c.Jitter, 0, defaultJitter), 0),
+	}
+	if share < 1 {
+		w.ahead = max(int64(share*float64(c.Fresh)), 1)
 	}
 	w.unit = uint8(max(bits.Len64(uint64(w.ahead))-32, 0))
 	return w
@@ -70,7 +73,7 @@ const running int64 = 1<<63 - 1
 
 // shorten returns a length as jitter shortens it, with a random number in [0, 1).
 func (w *windows) shorten(length int64, random float64) int64 {
-	return int64((1 - w.jitter*random) * float64(length))
+	return length - int64(w.jitter*random*float64(length))
 }
 
 // begin begins the life of a value.
