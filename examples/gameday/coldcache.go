@@ -3,11 +3,12 @@ package main
 import (
 	"context"
 	"math"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/steady-go/steady"
 	"github.com/steady-go/steady/bulkhead"
+	"github.com/steady-go/steady/cache"
 	"github.com/steady-go/steady/chaos/lab"
 	"github.com/steady-go/steady/timeout"
 )
@@ -18,8 +19,8 @@ import (
 // Slack was down for hours after cache nodes had been replaced by empty ones
 // (Slack's Incident on 2-22-22).
 //
-// A package cache of this library is to come. Until then the little that this needs, one
-// load a key, is below; what bounds the loads is a bulkhead.
+// What is guarded loads a key once for all who ask for it, and the load goes on when its
+// caller leaves, so that its work is not in vain. The control is a cache that everybody fills for himself.
 func coldCache() lab.Experiment {
 	const (
 		keys     = 1000
@@ -27,27 +28,36 @@ func coldCache() lab.Experiment {
 		workers  = 10                     // of the origin, 100 ms each: 100 loads a second
 	)
 
-	// shelf returns how to get a value, through a cache that is full, and is emptied. load
-	// is what is done about one that is not there.
-	shelf := func(w *lab.World, load func(ctx context.Context, c *memory, key int, origin loader) error) (lab.Call, error) {
-		cache, origin := newMemory(keys), newServer(workers)
-		w.Gauge("seconds of work in line", func() float64 { return origin.wait().Seconds() })
-		w.Gauge("loads in vain", cache.inVain)
-		w.Step(0, "empty the cache", func(context.Context) error { cache.empty(); return nil })
-		fetch := func(ctx context.Context) error {
-			return w.Chaos().Do(ctx, func(ctx context.Context) error {
-				return origin.serve(ctx, work(ctx, "origin", 100*time.Millisecond))
-			})
+	// shelf returns how to get a value, through a cache that is full, and is emptied. get
+	// is how it is asked.
+	shelf := func(w *lab.World, get func(ctx context.Context, c *shelfCache, key int, origin loader) error) (lab.Call, error) {
+		c, origin := cache.MustNew[int, struct{}](cache.Config{
+			Name: "shelf", MaxEntries: keys, Fresh: time.Hour, LoadTimeout: time.Second, Hook: w.Hook(),
+		}), newServer(workers)
+		for key := range keys {
+			c.Set(key, struct{}{})
 		}
+		var vain atomic.Int64 // values that were loaded and had been stored meanwhile
+		w.Gauge("seconds of work in line", func() float64 { return origin.wait().Seconds() })
+		w.Gauge("loads in vain", func() float64 { return float64(vain.Load()) })
+		w.Step(0, "empty the cache", func(context.Context) error { c.InvalidateAll(); return nil })
 		return func(ctx context.Context, _ lab.Request) error {
 			ctx, leave := context.WithTimeout(ctx, patience)
 			defer leave()
 			// Few keys are asked for often: the first ten of them by four requests of ten.
 			key := int(keys * math.Pow(steady.Random(ctx, "key", 0), 5))
-			if err := sleep(ctx, time.Millisecond); err != nil || cache.has(key) {
+			if err := sleep(ctx, time.Millisecond); err != nil {
 				return err
 			}
-			return load(ctx, cache, key, fetch)
+			return get(ctx, c, key, func(ctx context.Context) (struct{}, error) {
+				err := w.Chaos().Do(ctx, func(ctx context.Context) error {
+					return origin.serve(ctx, work(ctx, "origin", 100*time.Millisecond))
+				})
+				if _, _, stored := c.Peek(key); stored && err == nil {
+					vain.Add(1)
+				}
+				return struct{}{}, err
+			})
 		}, nil
 	}
 
@@ -65,17 +75,23 @@ func coldCache() lab.Experiment {
 				}),
 				timeout.MustNew(timeout.Config{Name: "origin", Limit: 500 * time.Millisecond, Hook: w.Hook()}),
 			)
-			return shelf(w, func(ctx context.Context, c *memory, key int, origin loader) error {
-				return c.loadOnce(ctx, w, key, func(ctx context.Context) error { return guard.Do(ctx, origin) })
+			return shelf(w, func(ctx context.Context, c *shelfCache, key int, origin loader) error {
+				_, _, err := c.Get(ctx, key, func(ctx context.Context) (struct{}, error) {
+					return steady.DoValue(ctx, guard, origin)
+				})
+				return err
 			})
 		},
 		Control: func(w *lab.World) (lab.Call, error) {
-			return shelf(w, func(ctx context.Context, c *memory, key int, origin loader) error {
-				if err := origin(ctx); err != nil {
-					return err
+			return shelf(w, func(ctx context.Context, c *shelfCache, key int, origin loader) error {
+				if _, _, stored := c.Peek(key); stored {
+					return nil
 				}
-				c.store(key)
-				return nil
+				v, err := origin(ctx)
+				if err == nil {
+					c.Set(key, v)
+				}
+				return err
 			})
 		},
 		Warmup: time.Second, Baseline: 5 * time.Second, Fault: time.Second, Recovery: 15 * time.Second,
@@ -88,96 +104,8 @@ func coldCache() lab.Experiment {
 	}
 }
 
+// A shelfCache has keys without values, which nobody needs here.
+type shelfCache = cache.Cache[int, struct{}]
+
 // A loader gets a value from where it comes from.
-type loader func(context.Context) error
-
-// A memory is a cache without values, which nobody needs here.
-type memory struct {
-	mu      sync.Mutex
-	stored  map[int]bool  // guarded by mu
-	loading map[int]*load // guarded by mu
-	vain    int           // values that were loaded and had been stored meanwhile; guarded by mu
-}
-
-// A load is under way for all who want the same value.
-type load struct {
-	done chan struct{}
-	err  error // set before done is closed
-}
-
-// newMemory returns a cache that is full.
-func newMemory(keys int) *memory {
-	c := &memory{stored: map[int]bool{}, loading: map[int]*load{}}
-	for key := range keys {
-		c.stored[key] = true
-	}
-	return c
-}
-
-func (c *memory) has(key int) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.stored[key]
-}
-
-func (c *memory) store(key int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.stored[key] {
-		c.vain++
-	}
-	c.stored[key] = true
-}
-
-func (c *memory) inVain() float64 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return float64(c.vain)
-}
-
-func (c *memory) empty() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	clear(c.stored)
-}
-
-// loadOnce waits for the value of key, which is loaded once for all who wait for it. The
-// load belongs to none of them: it goes on when they leave, so that its work is not in vain.
-func (c *memory) loadOnce(ctx context.Context, w *lab.World, key int, load loader) error {
-	l := c.begin(context.WithoutCancel(ctx), w, key, load)
-	if l == nil {
-		return nil
-	}
-	select {
-	case <-l.done:
-		return l.err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// begin returns the load that is under way, or begins one. It returns nil if the value has
-// come since the caller looked.
-func (c *memory) begin(ctx context.Context, w *lab.World, key int, from loader) *load {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if l := c.loading[key]; l != nil || c.stored[key] {
-		return l
-	}
-	l := &load{done: make(chan struct{})}
-	c.loading[key] = l
-	w.Go(func() {
-		if l.err = from(ctx); l.err == nil {
-			c.store(key)
-		}
-		c.end(key, l)
-	})
-	return l
-}
-
-func (c *memory) end(key int, l *load) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.loading, key)
-	close(l.done)
-}
+type loader = func(context.Context) (struct{}, error)
