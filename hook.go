@@ -156,10 +156,10 @@ type Event struct {
 var ErrNoReturn = errors.New("steady: the call did not return")
 
 // A PanicError is the error of a call that panicked, or called [runtime.Goexit], on
-// a goroutine on which nobody was waiting for it any more.
+// a goroutine of its own, when nobody was waiting for it any more, or several were.
 type PanicError struct {
 	Value any    // of the panic; nil for a Goexit
-	Stack []byte // as of [runtime/debug.Stack]; empty for a Goexit
+	Stack []byte // as of [runtime/debug.Stack]
 }
 
 func (e *PanicError) Error() string {

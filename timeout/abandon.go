@@ -80,10 +80,7 @@ func (t *Timeout) run(ctx context.Context, d *detached, limited *limited, start 
 
 // unwound notes that the call has panicked with v, or ended its goroutine if v is nil.
 func (d *detached) unwound(v any) {
-	d.panicked = &steady.PanicError{Value: v}
-	if v != nil {
-		d.panicked.Stack = debug.Stack()
-	}
+	d.panicked = &steady.PanicError{Value: v, Stack: debug.Stack()}
 	d.err = d.panicked
 }
 

@@ -121,6 +121,8 @@ func TestTrap04APanicOfAnAbandonedCallIsAnEvent(t *testing.T) {
 		require.ErrorIs(t, late[0].Err, steady.ErrNoReturn)
 		require.EqualError(t, late[0].Err, "steady: the call panicked: boom")
 		require.EqualError(t, late[1].Err, "steady: the call ended its goroutine")
+		require.ErrorAs(t, late[1].Err, &panicked)
+		require.Contains(t, string(panicked.Stack), "TestTrap04APanicOfAnAbandonedCallIsAnEvent")
 		require.Zero(t, p.Stats().Abandoned)
 	})
 }
