@@ -14,7 +14,7 @@ RACE    := $(if $(shell command -v $(firstword $(shell go env CC))),-race)
 # The packages with tests that want speed: experiments with many seeds, and a run that a real
 # Prometheus and a real browser watch.
 EXPERIMENTS = ./chaos/lab/internal/fleet
-WATCHED     = ./gameday ./steadystate
+WATCHED     = ./cache ./gameday ./steadystate
 
 # The staticcheck that tools/go.mod pins. It is built once and kept in Go's cache.
 STATICCHECK = go tool -modfile=$(CURDIR)/tools/go.mod staticcheck

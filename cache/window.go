@@ -114,9 +114,6 @@ func (a assessment) why() error {
 	return a.note.err
 }
 
-// mayBegin reports whether a load in the background, or one after a failure, may begin.
-func (a assessment) mayBegin(now int64) bool { return a.note == nil || a.note.next <= now }
-
 // isFinal reports whether the entry must not be returned as stale.
 func (a assessment) isFinal() bool { return a.note != nil && a.note.final }
 
