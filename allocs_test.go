@@ -12,6 +12,7 @@ import (
 	"github.com/steady-go/steady"
 	"github.com/steady-go/steady/breaker"
 	"github.com/steady-go/steady/bulkhead"
+	"github.com/steady-go/steady/cache"
 	"github.com/steady-go/steady/retry"
 	"github.com/steady-go/steady/timeout"
 )
@@ -49,6 +50,30 @@ func TestPoliciesAllocateNothingOnTheHappyPath(t *testing.T) {
 	})
 	t.Run("retry", func(t *testing.T) {
 		requireAllocs(t, 0, func() { _ = again.Do(ctx, func(context.Context) error { n++; return nil }) })
+	})
+}
+
+// What stands for the load is allocated only where there is to be one, or nothing is at hand.
+func TestACacheAllocatesNothingForAHit(t *testing.T) {
+	answers := cache.MustNew[string, int](cache.Config{MaxEntries: 10, Fresh: time.Hour, LoadTimeout: time.Hour, MaxLoads: 1})
+	ctx := t.Context()
+	answers.Set("a", 1)
+	t.Run("fresh", func(t *testing.T) { requireAllocs(t, 0, func() { _, _, _ = answers.Get(ctx, "a", value7) }) })
+	t.Run("fresh, with a hook", func(t *testing.T) {
+		answers := cache.MustNew[string, int](cache.Config{
+			MaxEntries: 10, Fresh: time.Hour, LoadTimeout: time.Hour, Hook: steady.HookFunc(func(context.Context, steady.Event) {}),
+		})
+		answers.Set("a", 1)
+		requireAllocs(t, 0, func() { _, _, _ = answers.Get(ctx, "a", value7) })
+	})
+	t.Run("refused", func(t *testing.T) {
+		runs, release := make(chan struct{}), make(chan struct{})
+		defer close(release)
+		go func() {
+			_, _, _ = answers.Get(ctx, "b", func(context.Context) (int, error) { close(runs); <-release; return 0, nil })
+		}()
+		<-runs
+		requireAllocs(t, 0, func() { _, _, _ = answers.Get(ctx, "c", value7) })
 	})
 }
 

@@ -3,6 +3,7 @@ package steady_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/steady-go/steady"
 	"github.com/steady-go/steady/breaker"
 	"github.com/steady-go/steady/bulkhead"
+	"github.com/steady-go/steady/cache"
 	"github.com/steady-go/steady/chaos"
 	"github.com/steady-go/steady/operation"
 	"github.com/steady-go/steady/retry"
@@ -76,6 +78,91 @@ func TestAHookThatBlocksHoldsUpItsOwnCallOnly(t *testing.T) {
 				close(release)
 				<-ended
 				time.Sleep(time.Minute) // for the call that was abandoned
+			})
+		})
+	}
+}
+
+// So with a cache: an answer's event holds up that request, a load's that load, and who waits for it no longer than
+// LoadTimeout.
+// Planted: cache.go: Set tells of evictions with the shard's lock held; load.go: land closes done after the events → red.
+func TestAHookThatBlocksHoldsUpItsOwnRequestToACacheOnly(t *testing.T) {
+	type blocked struct{}
+	one := func(context.Context) (int, error) { return 1, nil }
+	const limit = time.Minute
+	for kind, want := range map[steady.Kind]struct {
+		held   bool          // the request
+		waited time.Duration // by another that waits for the same load
+		err    error         // of that one
+	}{
+		steady.KindDone:      {held: true},
+		steady.KindRejected:  {held: true},
+		steady.KindLoad:      {waited: limit, err: cache.ErrLoadTimeout},
+		steady.KindLoaded:    {},
+		steady.KindEvicted:   {},
+		steady.KindAbandoned: {waited: limit, err: cache.ErrLoadTimeout},
+		steady.KindLate:      {waited: limit, err: cache.ErrLoadTimeout},
+	} {
+		t.Run(kind.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				release := make(chan struct{})
+				var blocks atomic.Int64
+				answers := cache.MustNew[string, int](cache.Config{
+					MaxEntries: 1, Fresh: time.Hour, LoadTimeout: limit, MaxLoads: 2,
+					Hook: steady.HookFunc(func(ctx context.Context, e steady.Event) {
+						if e.Kind == kind && ctx.Value(blocked{}) != nil {
+							blocks.Add(1)
+							<-release
+						}
+					}),
+				})
+				answers.Set("old", 1)
+				load := func(context.Context) (int, error) {
+					time.Sleep(time.Second)
+					if kind == steady.KindAbandoned || kind == steady.KindLate {
+						time.Sleep(2 * limit)
+					}
+					return 1, nil
+				}
+				ctx, cancel := context.WithCancel(context.WithValue(t.Context(), blocked{}, true))
+				if kind == steady.KindRejected {
+					cancel()
+				}
+				ended := make(chan struct{})
+				go func() {
+					defer close(ended)
+					_, _, _ = answers.Get(ctx, "a", load)
+				}()
+				synctest.Wait()
+				start := time.Now()
+				if kind != steady.KindRejected {
+					_, _, err := answers.Get(t.Context(), "a", one)
+					require.ErrorIs(t, err, want.err)
+					require.InDelta(t, max(want.waited, time.Second), time.Since(start), float64(time.Second), "who waits for the same load")
+				}
+				time.Sleep(time.Hour)
+				require.EqualValues(t, 1, blocks.Load(), "the hook blocks")
+				select {
+				case <-ended:
+					require.False(t, want.held, "the request")
+				default:
+					require.True(t, want.held, "the request")
+				}
+
+				_, _, err := answers.Get(t.Context(), "b", one)
+				require.NoError(t, err, "another request")
+				answers.Set("c", 1)
+				answers.Invalidate("c")
+				answers.InvalidateAll()
+				require.NotEmpty(t, answers.Inspect())
+				require.Zero(t, answers.Len())
+				_, _, err = answers.Get(t.Context(), "a", one)
+				require.NoError(t, err, "the same key")
+				cancel()
+				close(release)
+				<-ended
+				time.Sleep(time.Hour)
+				require.Zero(t, answers.Stats().Loading)
 			})
 		})
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/steady-go/steady"
 	"github.com/steady-go/steady/breaker"
 	"github.com/steady-go/steady/bulkhead"
+	"github.com/steady-go/steady/cache"
 	"github.com/steady-go/steady/chaos"
 	"github.com/steady-go/steady/operation"
 	"github.com/steady-go/steady/retry"
@@ -39,6 +41,9 @@ var kinds = map[string]func(steady.Hook) steady.Inspector{
 		return operation.MustNew(operation.Config{Name: "db", Hook: h})
 	},
 	"chaos": func(h steady.Hook) steady.Inspector { return chaos.MustNew(chaos.Config{Name: "db", Hook: h}) },
+	"cache": func(h steady.Hook) steady.Inspector {
+		return cache.MustNew[string, int](cache.Config{Name: "db", MaxEntries: 9, Fresh: time.Minute, LoadTimeout: time.Second, MaxLoads: 7, Hook: h})
+	},
 }
 
 func TestEveryPolicyIntroducesItselfFirst(t *testing.T) {
@@ -125,6 +130,10 @@ func TestLevelsOfEachKind(t *testing.T) {
 	require.Equal(t, map[string]float64{steady.LevelTokens: 500, steady.LevelMaxTokens: 500, steady.LevelHookPanics: 0}, levels(one("retry")))
 	require.Equal(t, map[string]float64{steady.LevelTimeLimit: 1, steady.LevelAbandoned: 0, steady.LevelHookPanics: 0}, levels(one("timeout")))
 	require.Equal(t, map[string]float64{steady.LevelInFlight: 0, steady.LevelHookPanics: 0}, levels(one("chaos")))
+	require.Equal(t, map[string]float64{
+		steady.LevelEntries: 0, steady.LevelMaxEntries: 9, steady.LevelInFlight: 0, steady.LevelLimit: 7,
+		steady.LevelAbandoned: 0, steady.LevelTimeLimit: 1, steady.LevelHookPanics: 0,
+	}, levels(one("cache")))
 
 	_, known := one("retry").Level(steady.LevelInFlight)
 	require.False(t, known)
@@ -134,6 +143,8 @@ func TestLevelsOfEachKind(t *testing.T) {
 
 	unbounded := retry.MustNew(retry.Config{Budget: retry.NoBudget}).Inspect()[0]
 	require.Equal(t, map[string]float64{steady.LevelHookPanics: 0}, levels(unbounded), "a level that would always be 0 says nothing")
+	free := cache.MustNew[string, int](cache.Config{MaxEntries: 9, Fresh: time.Minute, LoadTimeout: time.Second, MaxLoads: cache.NoMaxLoads}).Inspect()[0]
+	require.NotContains(t, levels(free), steady.LevelLimit)
 }
 
 func TestAChainShowsItsPoliciesInOrder(t *testing.T) {
@@ -299,6 +310,46 @@ func TestGroupAndStatusCountTheSamePanics(t *testing.T) {
 	}
 	require.EqualValues(t, 2, sum)
 	require.EqualValues(t, 2, g.Stats().HookPanics)
+}
+
+// Loads run on goroutines on which nobody else recovers: a panic there would end the process.
+func TestAHookThatPanicsCostsACacheNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		heard := map[steady.Kind]float64{}
+		var mu sync.Mutex
+		c := cache.MustNew[string, int](cache.Config{
+			MaxEntries: 1, Fresh: time.Minute, StaleWhileRevalidate: time.Hour, LoadTimeout: time.Second, MaxLoads: 1,
+			Hook: steady.HookFunc(func(_ context.Context, e steady.Event) {
+				mu.Lock()
+				heard[e.Kind]++
+				mu.Unlock()
+				panic("bad")
+			}),
+		})
+		get := func(key string, is cache.Source, load func(context.Context) (int, error)) {
+			_, meta, _ := c.Get(t.Context(), key, load)
+			require.Equal(t, is, meta.Source)
+			synctest.Wait()
+		}
+		get("a", cache.Loaded, value7)
+		get("b", cache.Loaded, value7)
+		get("b", cache.Fresh, nil)
+		time.Sleep(2 * time.Minute)
+		get("b", cache.Stale, value7)
+		get("b", cache.Fresh, nil)
+		get("c", cache.None, func(context.Context) (int, error) { time.Sleep(time.Minute); return 0, nil })
+		get("d", cache.None, value7) // is refused
+		time.Sleep(time.Minute)
+		mu.Lock()
+		defer mu.Unlock()
+		require.Equal(t, map[steady.Kind]float64{
+			steady.KindNew: 1, steady.KindDone: 6, steady.KindRejected: 1, steady.KindLoad: 4, steady.KindLoaded: 3,
+			steady.KindEvicted: 1, steady.KindAbandoned: 1, steady.KindLate: 1,
+		}, heard)
+		panics, _ := c.Inspect()[0].Level(steady.LevelHookPanics)
+		require.EqualValues(t, 1+6+1+4+3+1+1+1, panics)
+		require.EqualValues(t, panics, c.Stats().HookPanics)
+	})
 }
 
 // A gauge that a hook keeps for each key stayed where it was when its key had gone.

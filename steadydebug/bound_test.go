@@ -105,9 +105,11 @@ func TestMemoryIsBoundedWhateverTheNames(t *testing.T) {
 			name := fmt.Sprint(n)
 			p.On(t.Context(), steady.Event{Kind: steady.KindDone, Policy: "p", Name: name})
 			p.On(t.Context(), steady.Event{Kind: steady.KindState, Policy: "p", Name: name, From: "a", To: "b"})
-			for _, k := range []steady.Kind{steady.KindRejected, steady.KindDryRun, steady.KindInjected} {
+			for _, k := range []steady.Kind{steady.KindRejected, steady.KindDryRun, steady.KindInjected, steady.KindLoad, steady.KindEvicted} {
 				p.On(t.Context(), steady.Event{Kind: k, Policy: "p", Name: "0", Reason: name})
 			}
+			p.On(t.Context(), steady.Event{Kind: steady.KindDone, Policy: "p", Name: "0", Outcome: steady.Success, Reason: name})
+			p.On(t.Context(), steady.Event{Kind: steady.KindLoaded, Policy: "p", Name: "0", Reason: name, Err: &steady.PanicError{Value: name}})
 			if n%500 == 0 {
 				time.Sleep(time.Second)
 				status(t, p)
@@ -120,6 +122,9 @@ func TestMemoryIsBoundedWhateverTheNames(t *testing.T) {
 		first := policy(t, s, "p", "0").Calls
 		require.EqualValues(t, 100_000, first.Rejected.Total)
 		require.Len(t, first.RejectedFor, 17)
+		require.Len(t, first.SuccessFrom, 17)
+		require.Len(t, first.LoadsFor, 17)
+		require.Len(t, first.EvictedFor, 17)
 		require.Equal(t, "other", first.RejectedFor[16].Reason)
 		require.EqualValues(t, 100_000-16, first.RejectedFor[16].Total)
 		require.Len(t, s.Moments, 100)

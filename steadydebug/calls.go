@@ -33,10 +33,14 @@ func callsBetween(base, now figures, seconds float64) *Calls {
 		Ignored:   count(base.ignored, now.ignored),
 		Retries:   count(base.retries, now.retries),
 		Abandoned: count(base.abandoned, now.abandoned),
+		Fruitless: count(base.fruitless, now.fruitless),
 	}
 	c.Rejected, c.RejectedFor = byReason(base.rejected, now.rejected)
 	c.DryRun, c.DryRunFor = byReason(base.dryRun, now.dryRun)
 	c.Injected, c.InjectedFor = byReason(base.injected, now.injected)
+	_, c.SuccessFrom = byReason(base.source, now.source)
+	c.Loads, c.LoadsFor = byReason(base.loads, now.loads)
+	c.Evicted, c.EvictedFor = byReason(base.evicted, now.evicted)
 	failed, succeeded := now.failure-base.failure, now.success-base.success
 	if failed+succeeded > 0 {
 		share := float64(failed) / float64(failed+succeeded)

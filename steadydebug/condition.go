@@ -14,6 +14,9 @@ const (
 	armed    = "armed"
 )
 
+// staleOnError is where a cache has answers from that it made up for, in its own words.
+const staleOnError = "stale on error"
+
 // A condition is how much a state asks for attention.
 type condition int
 

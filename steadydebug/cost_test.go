@@ -18,7 +18,7 @@ import (
 
 func TestHearingOfACallAllocatesNothing(t *testing.T) {
 	p := steadydebug.MustNew(steadydebug.Config{TraceID: func(context.Context) string { return "x" }})
-	for _, kind := range []steady.Kind{steady.KindDone, steady.KindRejected, steady.KindRetry, steady.KindDryRun, steady.KindInjected} {
+	for _, kind := range []steady.Kind{steady.KindDone, steady.KindRejected, steady.KindRetry, steady.KindDryRun, steady.KindInjected, steady.KindLoad, steady.KindLoaded, steady.KindEvicted} {
 		e := a(kind, steady.Event{Outcome: steady.Success, Duration: time.Millisecond, Reason: "full"})
 		require.Zero(t, testing.AllocsPerRun(100, func() { p.On(t.Context(), e) }), kind)
 	}

@@ -5,7 +5,8 @@ package steadydebug
 func Held(p *Page) (held [5]int) {
 	held[0] = len(p.tallies.all())
 	for _, t := range p.tallies.all() {
-		held[1] = max(held[1], len(t.rejected.all()), len(t.dryRun.all()), len(t.injected.all()))
+		held[1] = max(held[1], len(t.rejected.all()), len(t.dryRun.all()), len(t.injected.all()),
+			len(t.source.all()), len(t.loads.all()), len(t.evicted.all()))
 	}
 	held[2] = len(p.moments.newest())
 	p.history.mu.Lock()

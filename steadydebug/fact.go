@@ -46,6 +46,10 @@ func facts(levels map[string]float64) []fact {
 	if n := len(all) - 1; n >= 0 && all[n].Label == "Retry tokens" {
 		all[n].Scarce = true
 	}
+	bounded("Entries", steady.LevelEntries, steady.LevelMaxEntries)
+	if n := len(all) - 1; n >= 0 && all[n].Label == "Entries" {
+		all[n].Bar = false // a cache that is full is as it should be
+	}
 	if v, ok := take(steady.LevelTimeLimit); ok {
 		all = append(all, fact{Label: "Time limit", Text: seconds(v)})
 	}

@@ -28,6 +28,9 @@ type figures struct {
 	retries, abandoned         uint64
 	rejected, dryRun, injected tell
 	durations                  *[buckets]uint64 // nil before the first call
+
+	source, loads, evicted tell
+	fruitless              uint64
 }
 
 func (t *tally) figures() figures {
@@ -35,6 +38,7 @@ func (t *tally) figures() figures {
 		success: t.success.Load(), failure: t.failure.Load(), ignored: t.ignored.Load(),
 		retries: t.retries.Load(), abandoned: t.abandoned.Load(),
 		rejected: t.rejected.tell(), dryRun: t.dryRun.tell(), injected: t.injected.tell(),
+		source: t.source.tell(), loads: t.loads.tell(), evicted: t.evicted.tell(), fruitless: t.fruitless.Load(),
 	}
 	if f.success+f.failure+f.ignored > 0 {
 		f.durations = t.durations.counts()

@@ -18,7 +18,8 @@ type Moment struct {
 	Times int       `json:"times"` // how often it happened, at least 1
 
 	// Kind is "state" for a change of state, "abandoned" for a call that was left running,
-	// "panic" for such a call that then panicked, and "switch" for a switch that was thrown.
+	// "panic" for such a call that then panicked, "load panic" for a load of a cache that did, and "switch" for
+	// a switch that was thrown.
 	Kind string `json:"kind"`
 
 	Policy  string `json:"policy"`

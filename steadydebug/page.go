@@ -32,8 +32,8 @@
 //
 // # What it costs
 //
-// A call costs a look into a table and two additions, and no clock is read; long names cost
-// more. Changes of state and abandoned calls, which are rarer, take a lock and read the clock. Rates
+// A call costs a look into a table and two additions, a request to a cache three, and no clock is read;
+// long names cost more. Changes of state and abandoned calls, which are rarer, take a lock and read the clock. Rates
 // are made when somebody looks. What it keeps is bounded: 500 policies by kind and name (what happens at
 // others is counted together), 16 reasons for each, the last 100 changes, and the counts of a minute.
 package steadydebug
@@ -107,7 +107,7 @@ func (p *Page) On(ctx context.Context, e steady.Event) {
 	switch e.Kind {
 	case steady.KindDone:
 		if t := p.tallies.of(e.Policy, e.Name); t != nil {
-			t.done(e.Outcome, e.Duration)
+			t.done(e.Outcome, e.Duration, e.Reason)
 		}
 	case steady.KindRejected:
 		if t := p.tallies.of(e.Policy, e.Name); t != nil {
@@ -133,6 +133,24 @@ func (p *Page) On(ctx context.Context, e steady.Event) {
 	case steady.KindLate:
 		if panicked, ok := e.Err.(*steady.PanicError); ok && panicked != nil {
 			p.list(ctx, "panic", e.Policy, e.Name, e.Key, Moment{Reason: panicked.Error()})
+		}
+	case steady.KindLoad:
+		if t := p.tallies.of(e.Policy, e.Name); t != nil {
+			t.loads.add(e.Reason)
+		}
+	case steady.KindLoaded:
+		if e.Outcome == steady.Success {
+			return
+		}
+		if t := p.tallies.of(e.Policy, e.Name); t != nil {
+			t.fruitless.Add(1)
+		}
+		if panicked, ok := e.Err.(*steady.PanicError); ok && panicked != nil {
+			p.list(ctx, "load panic", e.Policy, e.Name, e.Key, Moment{Reason: panicked.Error()})
+		}
+	case steady.KindEvicted:
+		if t := p.tallies.of(e.Policy, e.Name); t != nil {
+			t.evicted.add(e.Reason)
 		}
 	case steady.KindState:
 		// A policy that has come, or a member that has gone, has not changed.

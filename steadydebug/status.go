@@ -110,10 +110,19 @@ type Calls struct {
 	DryRun    Count `json:"dry_run"`  // calls that would have been rejected
 	Injected  Count `json:"injected"` // faults
 
-	// By reason, at most 16 each and then "other".
+	// Of a cache, whose calls are the requests to it.
+	Loads     Count `json:"loads"`           // in the background too
+	Fruitless Count `json:"fruitless_loads"` // those that brought no answer, but for those left running, which are Abandoned
+	Evicted   Count `json:"evicted"`         // entries
+
+	// By reason, at most 16 each and then "other". Successes have one if they are answers of
+	// a cache: where they came from, such as "fresh".
 	RejectedFor []Reason `json:"rejected_for,omitempty"`
 	DryRunFor   []Reason `json:"dry_run_for,omitempty"`
 	InjectedFor []Reason `json:"injected_for,omitempty"`
+	SuccessFrom []Reason `json:"success_from,omitempty"`
+	LoadsFor    []Reason `json:"loads_for,omitempty"`
+	EvictedFor  []Reason `json:"evicted_for,omitempty"`
 
 	// FailureShare is failures by failures and successes, from 0 to 1; nil if there were none of both.
 	FailureShare *float64 `json:"failure_share,omitempty"`

@@ -28,12 +28,19 @@ type tally struct {
 	retries, abandoned         atomic.Uint64
 	rejected, dryRun, injected reasons
 	durations                  histogram
+
+	// Of a cache.
+	source, loads, evicted reasons // source: of its successes
+	fruitless              atomic.Uint64
 }
 
-func (t *tally) done(o steady.Outcome, ran time.Duration) {
+func (t *tally) done(o steady.Outcome, ran time.Duration, source string) {
 	switch o {
 	case steady.Success:
 		t.success.Add(1)
+		if source != "" {
+			t.source.add(source)
+		}
 	case steady.Failure:
 		t.failure.Add(1)
 	default:

@@ -139,7 +139,11 @@ func rowsOf(c *Calls) []row {
 	if c == nil {
 		return nil
 	}
-	rows := []row{{Label: "success", Count: c.Success}, {Label: "failure", Bad: true, Count: c.Failure}}
+	rows := []row{{Label: "success", Count: c.Success}}
+	for _, r := range c.SuccessFrom {
+		rows = append(rows, row{Label: named(r.Reason), Part: true, Bad: r.Reason == staleOnError, Count: r.Count})
+	}
+	rows = append(rows, row{Label: "failure", Bad: true, Count: c.Failure})
 	add := func(label string, bad bool, all Count, each []Reason) {
 		if all.Total == 0 {
 			return
@@ -155,6 +159,9 @@ func rowsOf(c *Calls) []row {
 	add("retried", false, c.Retries, nil)
 	add("abandoned", true, c.Abandoned, nil)
 	add("faults injected", true, c.Injected, c.InjectedFor)
+	add("loads", false, c.Loads, c.LoadsFor)
+	add("loads that brought nothing", true, c.Fruitless, nil)
+	add("evicted", false, c.Evicted, c.EvictedFor)
 	return rows
 }
 

@@ -75,6 +75,9 @@ type Hook struct {
 	rejections, dryRun, changes, abandons metric.Int64Counter
 	injected                              metric.Int64Counter
 
+	age, loads          metric.Float64Histogram
+	requests, evictions metric.Int64Counter
+
 	counts counts // of what policies count themselves
 
 	mu    sync.Mutex                           // held to write known and full
@@ -83,10 +86,14 @@ type Hook struct {
 	other *series
 }
 
-// seconds are the bounds of histograms of durations: those that OpenTelemetry recommends
-// for HTTP, with finer steps below, where calls inside a data centre are.
-var seconds = metric.WithExplicitBucketBoundaries(
-	0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 30)
+// The bounds of histograms of durations are those that OpenTelemetry recommends for HTTP, with
+// finer steps below, where calls inside a data centre are. Ages of answers go up to days.
+var (
+	durations = metric.WithExplicitBucketBoundaries(
+		0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 30)
+	ages = metric.WithExplicitBucketBoundaries(
+		0.1, 1, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 3*3600, 6*3600, 12*3600, 24*3600, 7*24*3600)
+)
 
 // New returns a hook, or the errors of the MeterProvider.
 func New(c Config) (*Hook, error) {
@@ -97,16 +104,20 @@ func New(c Config) (*Hook, error) {
 	h.known.Store(&map[identity]*series{})
 	h.other = newSeries(identity{policy: other, name: other})
 	m := maker{meter: c.MeterProvider.Meter(scope)}
-	h.duration = m.seconds(callDuration)
-	h.wait = m.seconds(queueWait)
-	h.delay = m.seconds(retryDelay)
-	h.late = m.seconds(abandonedDuration)
+	h.duration = m.seconds(callDuration, durations)
+	h.wait = m.seconds(queueWait, durations)
+	h.delay = m.seconds(retryDelay, durations)
+	h.late = m.seconds(abandonedDuration, durations)
 	h.attempts = m.attempts(retryAttempts)
 	h.rejections = m.counter(callRejections)
 	h.dryRun = m.counter(dryRunRejections)
 	h.changes = m.counter(stateChanges)
 	h.abandons = m.counter(abandonedCalls)
 	h.injected = m.counter(chaosInjected)
+	h.requests = m.counter(cacheRequests)
+	h.age = m.seconds(cacheAge, ages)
+	h.loads = m.seconds(cacheLoads, durations)
+	h.evictions = m.counter(cacheEvictions)
 	h.registration = m.observe(h)
 	if m.errs != nil {
 		return nil, fmt.Errorf("steadyotel: %w", errors.Join(m.errs...))
@@ -138,8 +149,14 @@ func (h *Hook) Close() error {
 func (h *Hook) On(ctx context.Context, e steady.Event) {
 	switch e.Kind {
 	case steady.KindDone:
-		h.done(ctx, e)
-		return // nothing that a span would not tell itself
+		if e.Policy != cache {
+			h.done(ctx, e)
+			return // nothing that a span would not tell itself
+		}
+		h.answered(ctx, e)
+		if e.Reason != staleOnError {
+			return
+		}
 	case steady.KindNew:
 		h.policies.Heard(e.Of)
 		return
@@ -158,7 +175,12 @@ func (h *Hook) On(ctx context.Context, e steady.Event) {
 	case steady.KindRetry:
 		h.delay.Record(ctx, e.Delay.Seconds(), h.series(e.Policy, e.Name, e.Key).plain.record...)
 	case steady.KindAbandoned:
-		h.abandons.Add(ctx, 1, h.series(e.Policy, e.Name, e.Key).plain.add...)
+		s := h.series(e.Policy, e.Name, e.Key)
+		h.abandons.Add(ctx, 1, s.plain.add...)
+		if e.Policy == cache { // those who wait for it are told so now, and no other event tells of this load
+			d := detail{kind: steady.KindLoaded, outcome: steady.Failure, errorType: h.errorType(context.DeadlineExceeded), reason: e.Reason}
+			h.loads.Record(ctx, e.Duration.Seconds(), s.with(d).record...)
+		}
 	case steady.KindLate:
 		s := h.series(e.Policy, e.Name, e.Key)
 		h.late.Record(ctx, e.Duration.Seconds(), s.with(detail{kind: e.Kind, errorType: h.errorType(e.Err)}).record...)
@@ -168,6 +190,15 @@ func (h *Hook) On(ctx context.Context, e steady.Event) {
 	case steady.KindInjected:
 		s := h.series(e.Policy, e.Name, e.Key)
 		h.injected.Add(ctx, 1, s.with(detail{kind: e.Kind, reason: e.Reason, to: e.To}).add...)
+	case steady.KindLoaded:
+		h.loaded(ctx, e)
+		if e.Outcome == steady.Success || e.Reason == miss {
+			return // those who wait for it have events of their own
+		}
+	case steady.KindEvicted:
+		s := h.series(e.Policy, e.Name, e.Key)
+		h.evictions.Add(ctx, 1, s.with(detail{kind: e.Kind, reason: e.Reason}).add...)
+		return // of another request than that whose span this is
 	default:
 		return
 	}

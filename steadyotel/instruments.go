@@ -19,8 +19,8 @@ func made[T any](m *maker, instrument T, err error) T {
 	return instrument
 }
 
-func (m *maker) seconds(of Metric) metric.Float64Histogram {
-	i, err := m.meter.Float64Histogram(of.Name, metric.WithUnit(of.Unit), metric.WithDescription(of.Description), seconds)
+func (m *maker) seconds(of Metric, bounds metric.HistogramOption) metric.Float64Histogram {
+	i, err := m.meter.Float64Histogram(of.Name, metric.WithUnit(of.Unit), metric.WithDescription(of.Description), bounds)
 	return made(m, i, err)
 }
 

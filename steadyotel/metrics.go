@@ -18,6 +18,7 @@ const (
 	attrFrom      = "steady.state.from"
 	attrTo        = "steady.state.to"
 	attrFault     = "steady.fault"  // the Name of a chaos.Fault
+	attrSource    = "steady.source" // where an answer of a cache came from: "fresh", "loaded", "stale", "stale on error", "negative", "none"
 	attrEffect    = "steady.effect" // such as "hang"
 )
 
@@ -54,7 +55,7 @@ func with(attributes ...string) []string { return slices.Concat(byPolicy, attrib
 var (
 	callDuration = Metric{
 		Name: "steady.call.duration", Instrument: Histogram, Unit: "s", Attributes: with(attrOutcome, attrErrorType),
-		Description: "How long calls ran that a policy let through, without the time in its queue; of a retry, all attempts and delays together.",
+		Description: "How long calls ran that a policy let through, without the time in its queue; of a retry, all attempts and delays together; of a cache, how long requests waited that it could not answer at once.",
 	}
 	callRejections = Metric{
 		Name: "steady.call.rejections", Instrument: Counter, Unit: "{call}", Attributes: with(attrReason),
@@ -92,6 +93,22 @@ var (
 		Name: "steady.chaos.injected", Instrument: Counter, Unit: "{fault}", Attributes: with(attrFault, attrEffect),
 		Description: "Faults that were injected on purpose.",
 	}
+	cacheRequests = Metric{
+		Name: "steady.cache.requests", Instrument: Counter, Unit: "{request}", Attributes: with(attrSource),
+		Description: "Requests to a cache, by where the answer came from; those that it refused are left out.",
+	}
+	cacheAge = Metric{
+		Name: "steady.cache.age", Instrument: Histogram, Unit: "s", Attributes: with(attrSource),
+		Description: "How old answers of a cache were; those that were just loaded are left out.",
+	}
+	cacheLoads = Metric{
+		Name: "steady.cache.loads", Instrument: Histogram, Unit: "s", Attributes: with(attrOutcome, attrErrorType, attrReason),
+		Description: "How long the loads of a cache took, until they ended or were left running.",
+	}
+	cacheEvictions = Metric{
+		Name: "steady.cache.evictions", Instrument: Counter, Unit: "{entry}", Attributes: with(attrReason),
+		Description: "Entries that a cache dropped to make room for others.",
+	}
 )
 
 // What is asked of the policies when metrics are collected.
@@ -111,11 +128,11 @@ var (
 	levels = []Metric{
 		{
 			Name: "steady.in_flight", Instrument: UpDownCounter, Unit: "{call}", Attributes: with(), level: steady.LevelInFlight,
-			Description: "Calls that were let in, or that an injector of faults lets hang.",
+			Description: "Calls that were let in, or that an injector of faults lets hang; of a cache, loads.",
 		},
 		{
 			Name: "steady.in_flight.limit", Instrument: UpDownCounter, Unit: "{call}", Attributes: with(), level: steady.LevelLimit,
-			Description: "Calls that may be in flight at once.",
+			Description: "Calls that may be in flight at once; of a cache, loads.",
 		},
 		{
 			Name: "steady.queue.depth", Instrument: UpDownCounter, Unit: "{call}", Attributes: with(), level: steady.LevelWaiting,
@@ -155,7 +172,15 @@ var (
 		},
 		{
 			Name: "steady.timeout.limit", Instrument: Gauge, Unit: "s", Attributes: with(), level: steady.LevelTimeLimit,
-			Description: "How long a call may take.",
+			Description: "How long a call may take; of a cache, a load.",
+		},
+		{
+			Name: "steady.cache.entries", Instrument: UpDownCounter, Unit: "{entry}", Attributes: with(), level: steady.LevelEntries,
+			Description: "Entries in a cache.",
+		},
+		{
+			Name: "steady.cache.entries.limit", Instrument: UpDownCounter, Unit: "{entry}", Attributes: with(), level: steady.LevelMaxEntries,
+			Description: "Entries that a cache may hold.",
 		},
 	}
 )
@@ -164,11 +189,6 @@ var (
 var reserved = []Metric{
 	{Name: "steady.hedge.calls", Instrument: Counter, Unit: "{call}", Attributes: with("steady.result"), Description: "Calls that were hedged, by who won: the first attempt or a hedge."},
 	{Name: "steady.hedge.attempts", Instrument: Histogram, Unit: "{attempt}", Attributes: with(attrOutcome), Description: "How many attempts hedged calls took."},
-	{Name: "steady.cache.requests", Instrument: Counter, Unit: "{request}", Attributes: with("steady.source"), Description: "Requests to a cache, by where the answer came from."},
-	{Name: "steady.cache.age", Instrument: Histogram, Unit: "s", Attributes: with("steady.source"), Description: "How old answers were."},
-	{Name: "steady.cache.loads", Instrument: Histogram, Unit: "s", Attributes: with(attrOutcome), Description: "How long loads took."},
-	{Name: "steady.cache.entries", Instrument: UpDownCounter, Unit: "{entry}", Attributes: with(), Description: "Entries in a cache."},
-	{Name: "steady.cache.evictions", Instrument: Counter, Unit: "{entry}", Attributes: with(attrReason), Description: "Entries that were dropped."},
 	{Name: "steady.idempotency.requests", Instrument: Counter, Unit: "{request}", Attributes: with("steady.result"), Description: "Guarded requests, by what became of them."},
 	{Name: "steady.inbox.depth", Instrument: UpDownCounter, Unit: "{message}", Attributes: with(attrState), Description: "Messages in an inbox."},
 	{Name: "steady.inbox.oldest_age", Instrument: Gauge, Unit: "s", Attributes: with(), Description: "How long the oldest message has waited."},
@@ -181,7 +201,8 @@ var reserved = []Metric{
 func Metrics() []Metric {
 	all := []Metric{
 		callDuration, callRejections, dryRunRejections, queueWait, retryAttempts, retryDelay,
-		stateChanges, abandonedCalls, abandonedDuration, chaosInjected, states, hookPanics, unguardedCalls,
+		stateChanges, abandonedCalls, abandonedDuration, chaosInjected,
+		cacheRequests, cacheAge, cacheLoads, cacheEvictions, states, hookPanics, unguardedCalls,
 	}
 	all = append(all, levels...)
 	for _, m := range reserved {

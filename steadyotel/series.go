@@ -24,6 +24,7 @@ type detail struct {
 	outcome   steady.Outcome
 	errorType string
 	reason    string
+	source    string
 	from, to  string
 }
 
@@ -56,6 +57,7 @@ type series struct {
 	id      identity
 	plain   attributes // with no detail
 	success attributes // of calls that succeeded, which most do
+	fresh   attributes // of answers that a cache had at hand, which most are
 
 	mu      sync.Mutex                             // held to write details
 	details atomic.Pointer[map[detail]*attributes] // replaced, never changed
@@ -65,6 +67,7 @@ func newSeries(id identity) *series {
 	s := &series{id: id}
 	s.plain = newAttributes(s.base())
 	s.success = *s.attributes(detail{kind: steady.KindDone, outcome: steady.Success})
+	s.fresh = *s.attributes(detail{kind: kindAnswer, source: fresh})
 	s.details.Store(&map[detail]*attributes{})
 	return s
 }
@@ -94,6 +97,7 @@ func (s *series) attributes(d detail) *attributes {
 	}
 	str(attrErrorType, d.errorType)
 	str(reason, d.reason)
+	str(attrSource, d.source)
 	str(attrFrom, d.from)
 	if d.kind == kindLevel {
 		to = attrState
@@ -103,9 +107,11 @@ func (s *series) attributes(d detail) *attributes {
 	return &a
 }
 
-// kindLevel is the kind of the details of states that are asked for, not told by an
-// event.
-const kindLevel steady.Kind = 0
+// Kinds of details that are those of no event.
+const (
+	kindLevel  steady.Kind = 0   // of states, which are asked for
+	kindAnswer steady.Kind = 255 // of where the answers of a cache came from
+)
 
 // series returns the series of the policies of a kind and name.
 func (h *Hook) series(policy, name, key string) *series {
@@ -196,7 +202,7 @@ func of(kind steady.Kind, details map[detail]*attributes) int {
 
 // beyond returns d with what may have any number of values left out.
 func (d detail) beyond() detail {
-	for _, field := range []*string{&d.errorType, &d.reason, &d.from, &d.to} {
+	for _, field := range []*string{&d.errorType, &d.reason, &d.source, &d.from, &d.to} {
 		if *field != "" {
 			*field = other
 		}

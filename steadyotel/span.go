@@ -26,10 +26,13 @@ func addSpanEvent(ctx context.Context, e steady.Event) {
 	str(attrPolicy, e.Policy)
 	str(attrName, e.Name)
 	str(attrKey, e.Key)
-	if e.Kind == steady.KindInjected {
+	switch e.Kind {
+	case steady.KindInjected:
 		str(attrFault, e.Reason)
 		str(attrEffect, e.To)
-	} else {
+	case steady.KindDone:
+		str(attrSource, e.Reason)
+	default:
 		str(attrReason, e.Reason)
 		str(attrFrom, e.From)
 		str(attrTo, e.To)
@@ -42,6 +45,9 @@ func addSpanEvent(ctx context.Context, e steady.Event) {
 	}
 	if e.Wait != 0 {
 		kvs = append(kvs, attribute.Float64("steady.wait", e.Wait.Seconds()))
+	}
+	if e.Age != 0 {
+		kvs = append(kvs, attribute.Float64("steady.age", e.Age.Seconds()))
 	}
 	if e.Duration != 0 {
 		kvs = append(kvs, attribute.Float64("steady.duration", e.Duration.Seconds()))

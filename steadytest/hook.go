@@ -77,11 +77,12 @@ func (sampleInspector) Inspect() []steady.Status {
 }
 
 // sampleEvents are events of every kind, and of one that does not exist yet, each
-// with all fields and with hardly any.
+// with all fields and with hardly any, and as a cache has them, whose requests have events of
+// their own.
 func sampleEvents() []steady.Event {
 	full := steady.Event{
 		Policy: "full", Name: "orders", Key: "node-1",
-		Outcome: steady.Failure, Duration: time.Second, Wait: time.Millisecond, Delay: time.Minute,
+		Outcome: steady.Failure, Duration: time.Second, Wait: time.Millisecond, Delay: time.Minute, Age: time.Hour,
 		Attempt: 2, Seq: 3, From: "closed", To: "open", Reason: "failure ratio", Err: errors.New("boom"),
 		Of: sampleInspector{},
 	}
@@ -94,6 +95,8 @@ func sampleEvents() []steady.Event {
 		e := full
 		e.Kind = kind
 		all = append(all, e, steady.Event{Kind: kind, Policy: "bare"})
+		e.Policy, e.Reason = "cache", "stale on error"
+		all = append(all, e)
 	}
 	return all
 }

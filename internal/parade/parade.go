@@ -11,6 +11,7 @@ import (
 	"github.com/steady-go/steady"
 	"github.com/steady-go/steady/breaker"
 	"github.com/steady-go/steady/bulkhead"
+	"github.com/steady-go/steady/cache"
 	"github.com/steady-go/steady/chaos"
 	"github.com/steady-go/steady/operation"
 	"github.com/steady-go/steady/retry"
@@ -62,5 +63,57 @@ func All(t *testing.T, hook steady.Hook) []any {
 
 	gate := bulkhead.MustNew(bulkhead.Config{Name: "db", Limit: 1, Queue: 1, MaxWait: time.Millisecond, Hook: hook})
 	_ = gate.Do(ctx, func(ctx context.Context) error { return gate.Do(ctx, succeed) }) // which waits in vain
-	return []any{whole, again, b, group, limit, faults, gate}
+	return append(caches(ctx, hook), whole, again, b, group, limit, faults, gate)
+}
+
+// caches is All for caches: answers from everywhere, what they refuse, loads for all reasons and with all
+// ends, and evictions.
+func caches(ctx context.Context, hook steady.Hook) (all []any) {
+	bring := func(context.Context) (int, error) { return 1, nil }
+	fail := func(context.Context) (int, error) { return 0, errors.New("boom") }
+	missing := func(context.Context) (int, error) { return 0, cache.ErrNotFound }
+	age := func() { time.Sleep(2 * time.Millisecond) }
+
+	ended := make(chan struct{}) // what nobody waits for
+	hook = steady.Hooks(hook, steady.HookFunc(func(_ context.Context, e steady.Event) {
+		if e.Kind == steady.KindLate || e.Kind == steady.KindLoaded && e.Reason != "miss" {
+			ended <- struct{}{}
+		}
+	}))
+	users := cache.MustNew[string, int](cache.Config{
+		Name: "users", MaxEntries: 1, Fresh: time.Millisecond, StaleIfError: time.Hour, NegativeFor: time.Millisecond,
+		LoadTimeout: 10 * time.Millisecond, MaxLoads: 1, Hook: hook,
+	})
+	_, _, _ = users.Get(ctx, "a", fail)
+	_, _, _ = users.Get(ctx, "a", bring)
+	_, _, _ = users.Get(ctx, "a", bring) // is fresh
+	age()
+	_, _, _ = users.Get(ctx, "a", fail)    // is stale on error
+	_, _, _ = users.Get(ctx, "b", missing) // for which another has to go
+	_, _, _ = users.Get(ctx, "b", missing) // is negative
+	age()
+	users.Set("c", 1) // for which one has to go that is good for nothing
+
+	release := make(chan struct{})
+	_, _, _ = users.Get(ctx, "d", func(context.Context) (int, error) { // is left running, and ends later
+		<-release
+		return 0, errors.New("boom")
+	})
+	_, _, _ = users.Get(ctx, "e", bring) // is refused
+	close(release)
+	<-ended
+
+	for _, c := range []cache.Config{
+		{Fresh: time.Millisecond, StaleWhileRevalidate: time.Hour},
+		{Fresh: time.Hour, RefreshAhead: 1e-7},
+	} {
+		c.Name, c.MaxEntries, c.LoadTimeout, c.Hook = "pages", 1, time.Hour, hook
+		pages := cache.MustNew[string, int](c)
+		pages.Set("a", 1)
+		age()
+		_, _, _ = pages.Get(ctx, "a", bring) // loads it in the background
+		<-ended
+		all = append(all, pages)
+	}
+	return append(all, users)
 }
