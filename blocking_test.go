@@ -85,7 +85,8 @@ func TestAHookThatBlocksHoldsUpItsOwnCallOnly(t *testing.T) {
 
 // So with a cache: an answer's event holds up that request, a load's that load, and who waits for it no longer than
 // LoadTimeout.
-// Planted: cache.go: Set tells of evictions with the shard's lock held; load.go: land closes done after the events → red.
+// Planted: load.go: store tells of evictions, with the shard's lock held; land closes done after the events; KindLoad is told with
+// the lock of the flights held → red.
 func TestAHookThatBlocksHoldsUpItsOwnRequestToACacheOnly(t *testing.T) {
 	type blocked struct{}
 	one := func(context.Context) (int, error) { return 1, nil }

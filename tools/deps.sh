@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Installs what the tests use and a Go toolchain does not bring: Prometheus with promtool, and
-# Chromium, from Debian's packages. The tests start and end them by themselves, on ports that
+# Installs what the tests use and a Go toolchain does not bring: Prometheus with promtool,
+# Chromium and Redis, from Debian's packages. The tests start and end them by themselves, on ports that
 # are free. Where all is there it does nothing, and needs neither root nor a network.
 set -euo pipefail
 
-declare -A package=([prometheus]=prometheus [promtool]=prometheus [chromium]=chromium)
+declare -A package=([prometheus]=prometheus [promtool]=prometheus [chromium]=chromium [redis-server]=redis-server)
 missing=()
 for program in "${!package[@]}"; do
 	command -v "$program" >/dev/null || missing+=("${package[$program]}")
