@@ -50,7 +50,7 @@ const (
 	// Duration (how long it ran), Wait (how long it queued before) and Err are set. For
 	// a policy that repeats calls it is the whole of them, and Attempt is their number. For a request to
 	// a cache Duration is how long the caller waited for a load, Reason where the answer came from, such as "fresh", and
-	// Age how old it was.
+	// Age how old it was; of a stale one Err is why.
 	KindDone Kind = iota + 1
 	// KindRejected: a call was not started. Err tells why, a [Rejection] or
 	// [ContextErr], and Reason in a few words. Outcome is Ignored.

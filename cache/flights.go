@@ -54,16 +54,17 @@ func (fs *flights[K, V]) land(f *flight[K, V]) (first bool) {
 	return f.settle()
 }
 
-// leave notes that a flight was left running, and settles it, unless its func has returned.
+// leave notes that a flight was left running, and settles it, unless its func has returned. Then it can only be
+// a hook that takes so long, for which Close does not wait either.
 func (fs *flights[K, V]) leave(f *flight[K, V]) (left, first bool) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
+	fs.gone(f)
 	if f.landed {
 		return false, false
 	}
 	f.left = true
 	fs.left++
-	fs.gone(f)
 	return true, f.settle()
 }
 

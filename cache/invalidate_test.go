@@ -240,6 +240,25 @@ func TestCloseWaitsForNoLoadThatIgnoresItsContextForLong(t *testing.T) {
 	})
 }
 
+// Planted: flights.go: leave does not give a landed flight up → Close waits for an hour.
+func TestCloseDoesNotWaitForAHookForLong(t *testing.T) {
+	config := exact()
+	config.Hook = steady.HookFunc(func(_ context.Context, e steady.Event) {
+		if e.Kind == steady.KindLoaded {
+			time.Sleep(time.Hour)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		c := cache.MustNew[string, int](config)
+		var o origin
+		requireGet(t, c, &o, 1, cache.Loaded, 0)
+		start := time.Now()
+		c.Close()
+		require.Equal(t, 5*time.Second+5*time.Millisecond, time.Since(start))
+		time.Sleep(time.Hour)
+	})
+}
+
 // A map whose key is not equal to itself can never be rid of it.
 func TestKeysThatEqualNothingLeakNoLoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

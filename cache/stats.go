@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"cmp"
 	"context"
 	"sync/atomic"
 	"time"
@@ -29,7 +30,7 @@ func (c *Cache[K, V]) told(ctx context.Context, a answer[V], start int64) error 
 		if a.meta.Source == Loaded || a.meta.Source == StaleOnError || a.meta.Source == None {
 			waited = time.Duration(c.now() - start)
 		}
-		c.answer(ctx, a.meta, a.err, waited)
+		c.answer(ctx, a.meta, cmp.Or(a.err, a.meta.Err), waited)
 	}
 	return a.err
 }

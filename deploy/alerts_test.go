@@ -14,6 +14,7 @@ import (
 	"github.com/steady-go/steady"
 	"github.com/steady-go/steady/breaker"
 	"github.com/steady-go/steady/bulkhead"
+	"github.com/steady-go/steady/cache"
 	"github.com/steady-go/steady/chaos"
 	"github.com/steady-go/steady/operation"
 	"github.com/steady-go/steady/retry"
@@ -71,6 +72,16 @@ func takes(w *world, d time.Duration) func(context.Context) error {
 		}
 		return nil
 	}
+}
+
+// cached asks a cache for one of ten keys after the other, whose loads fail while the world is failing.
+func cached(w *world, c cache.Config) system {
+	c.Name, c.MaxEntries, c.LoadTimeout, c.Hook = "users", 100, time.Second, w.hook
+	users := cache.MustNew[int64, int](c)
+	return system{every: time.Second, call: func(ctx context.Context) error {
+		_, _, err := users.Get(ctx, w.calls.Add(1)%10, func(ctx context.Context) (int, error) { return 1, w.outage(ctx) })
+		return err
+	}}
 }
 
 var scenarios = []scenario{
@@ -179,7 +190,8 @@ var scenarios = []scenario{
 		},
 	},
 	{
-		alert: "SteadyAbandonedPileUp", name: "dns", says: "Timeout dns of shop: 21 abandoned calls run on in one instance",
+		alert: "SteadyAbandonedPileUp", name: "dns", labels: map[string]string{"steady_policy": "timeout"},
+		says:   "Abandoned calls of timeout dns of shop: 21 run on in one instance",
 		phases: phases{10 * time.Minute, 10 * time.Minute, 5 * time.Minute}, patience: 5 * time.Minute, within: 7 * time.Minute, lingers: 2 * time.Minute,
 		build: func(w *world) system {
 			limit := timeout.MustNew(timeout.Config{Name: "dns", Limit: time.Second, Abandon: true, MaxAbandoned: 20, Hook: w.hook})
@@ -190,6 +202,50 @@ var scenarios = []scenario{
 					}
 					return nil
 				})
+			}}
+		},
+	},
+	{
+		alert: "SteadyAbandonedPileUp", also: []string{"SteadyCacheRefuses"}, name: "users", labels: map[string]string{"steady_policy": "cache"},
+		says:   "Abandoned calls of cache users of shop: 20 run on in one instance",
+		phases: phases{10 * time.Minute, 10 * time.Minute, 10 * time.Minute}, patience: 5 * time.Minute, within: 7 * time.Minute, lingers: 6 * time.Minute,
+		build: func(w *world) system {
+			users := cache.MustNew[int64, int](cache.Config{Name: "users", MaxEntries: 100, Fresh: time.Minute, LoadTimeout: time.Second, MaxLoads: 20, Hook: w.hook})
+			return system{every: time.Second, call: func(ctx context.Context) error {
+				_, _, err := users.Get(ctx, w.calls.Add(1), func(context.Context) (int, error) {
+					for w.failing.Load() {
+						time.Sleep(10 * time.Second)
+					}
+					return 1, nil
+				})
+				return err
+			}}
+		},
+	},
+	{
+		alert: "SteadyCacheServesStaleOnError", also: []string{"SteadyCacheLoadsFail"}, name: "users",
+		says:   "Cache users of shop serves stale values for 100% of the requests, since loads fail",
+		phases: phases{10 * time.Minute, 10 * time.Minute, 10 * time.Minute}, patience: 5 * time.Minute, within: 7 * time.Minute, lingers: 6 * time.Minute,
+		build: func(w *world) system {
+			return cached(w, cache.Config{Fresh: 30 * time.Second, StaleIfError: time.Hour, RefreshAhead: cache.NoRefreshAhead})
+		},
+	},
+	{
+		// All in the background, so that no caller notices.
+		alert: "SteadyCacheLoadsFail", name: "users", says: "Cache users of shop: 100% of the loads bring nothing",
+		phases: phases{10 * time.Minute, 10 * time.Minute, 10 * time.Minute}, patience: 5 * time.Minute, within: 8 * time.Minute, lingers: 6 * time.Minute,
+		build: func(w *world) system {
+			return cached(w, cache.Config{Fresh: time.Minute, StaleWhileRevalidate: time.Hour})
+		},
+	},
+	{
+		alert: "SteadyCacheRefuses", name: "users", says: "Cache users of shop refuses 33.33% of the requests",
+		phases: phases{10 * time.Minute, 10 * time.Minute, 15 * time.Minute}, patience: 5 * time.Minute, within: 6 * time.Minute, lingers: 6 * time.Minute,
+		build: func(w *world) system {
+			users := cache.MustNew[int64, int](cache.Config{Name: "users", MaxEntries: 100, Fresh: time.Minute, LoadTimeout: time.Minute, MaxLoads: 2, Hook: w.hook})
+			return system{every: time.Second, call: func(ctx context.Context) error {
+				_, _, err := users.Get(ctx, w.calls.Add(1), func(ctx context.Context) (int, error) { return 1, takes(w, 2500*time.Millisecond)(ctx) })
+				return err
 			}}
 		},
 	},

@@ -3,6 +3,7 @@ package deploy_test
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/steady-go/steady"
 	"github.com/steady-go/steady/breaker"
 	"github.com/steady-go/steady/bulkhead"
+	"github.com/steady-go/steady/cache"
 	"github.com/steady-go/steady/chaos"
 	"github.com/steady-go/steady/operation"
 	"github.com/steady-go/steady/retry"
@@ -18,7 +20,7 @@ import (
 )
 
 // everything is a chain of all policies, called so often, around a dependency that fails one call
-// in n.
+// in n, and a cache beside it, of which one load in n fails.
 func everything(every time.Duration, n int64) func(*world) system {
 	return func(w *world) system {
 		nodes := breaker.MustNewGroup(breaker.GroupConfig{Config: breaker.Config{Name: "nodes", Hook: w.hook}, Peers: &breaker.Peers{}})
@@ -33,14 +35,25 @@ func everything(every time.Duration, n int64) func(*world) system {
 			chaos.MustNew(chaos.Config{Name: "db", Faults: []chaos.Fault{{Name: "down", Effect: chaos.Error(nil), Rate: 1}}, Hook: w.hook}),
 		)
 		call := w.steadily(n, n)
+		users := cache.MustNew[int64, int](cache.Config{
+			Name: "users", MaxEntries: 10, Fresh: time.Minute, StaleIfError: time.Hour, LoadTimeout: time.Second, Hook: w.hook,
+		})
+		var loads atomic.Int64
+		load := func(context.Context) (int, error) {
+			if nth := loads.Add(1); n > 0 && nth%n == 0 {
+				return 0, errBoom
+			}
+			return 1, nil
+		}
 		return system{every: every, call: func(ctx context.Context) error {
+			_, _, _ = users.Get(ctx, w.calls.Load()%5, load)
 			return p.Do(ctx, func(ctx context.Context) error { time.Sleep(20 * time.Millisecond); return call(ctx) })
 		}}
 	}
 }
 
 // Planted: no least number of failures in the alerts on the budget (few calls), an objective of
-// 0.9999 (many calls), no for in the alert on bulkheads (bursts).
+// 0.9999 (many calls), no for in the alert on bulkheads (bursts), and in those on caches (few calls).
 func TestNothingFiresWhileAllIsWell(t *testing.T) {
 	for name, build := range map[string]func(*world) system{
 		"many calls":                       everything(500*time.Millisecond, 2000),

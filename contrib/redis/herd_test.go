@@ -163,55 +163,6 @@ func TestWhoHasWaitedForMaxWaitLoadsWithoutStoring(t *testing.T) {
 	require.Equal(t, "of the lease", got)
 }
 
-func TestWhoMustNotWaitDoesNot(t *testing.T) {
-	s := startRedis(t)
-	c := config(s.client(t))
-	c.MaxWait = steadyredis.NoWait
-	tier := steadyredis.MustNew[string](c)
-	end := begin(t, tier, "k", "of the lease")
-	defer end()
-	_, _, err := tier.Get(t.Context(), "k", brings("own", nil))
-	require.NoError(t, err)
-	require.Zero(t, tier.Stats().Waited)
-}
-
-// Who waits to the end of its time has none left to load.
-func TestWaitingLeavesHalfOfTheTimeToLoad(t *testing.T) {
-	s := startRedis(t)
-	tier := steadyredis.MustNew[string](config(s.client(t)))
-	end := begin(t, tier, "k", "of the lease")
-	defer end()
-	const whole = time.Second
-	ctx, cancel := context.WithTimeout(t.Context(), whole)
-	defer cancel()
-	start := time.Now()
-	got, _, err := tier.Get(ctx, "k", func(ctx context.Context) (string, error) {
-		require.GreaterOrEqual(t, time.Since(start), whole/2-50*time.Millisecond)
-		return "own", ctx.Err()
-	})
-	require.NoError(t, err)
-	require.Equal(t, "own", got)
-}
-
-func TestWaitingEndsWithTheContext(t *testing.T) {
-	s := startRedis(t)
-	tier := steadyredis.MustNew[string](config(s.client(t)))
-	end := begin(t, tier, "k", "of the lease")
-	defer end()
-	why := errors.New("why")
-	ctx, cancel := context.WithCancelCause(t.Context())
-	done := make(chan error, 1)
-	go func() {
-		_, _, err := tier.Get(ctx, "k", unwanted[string](t))
-		done <- err
-	}()
-	eventually(t, "it to wait", func() bool { return tier.Stats().Waited == 1 })
-	cancel(why)
-	err := <-done
-	require.ErrorIs(t, err, context.Canceled)
-	require.ErrorIs(t, err, why)
-}
-
 // Waiting for many keys must not be slower than for one.
 func TestKeysDoNotWaitForEachOther(t *testing.T) {
 	s := startRedis(t)

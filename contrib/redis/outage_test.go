@@ -280,3 +280,26 @@ func TestALeaseThatCannotBeFilledEndsByItself(t *testing.T) {
 	require.Equal(t, 1, n)
 	require.Len(t, heard.all(), 1)
 }
+
+// twice is a guard that makes each call again, as a client does that has lost the answer.
+type twice struct{}
+
+func (twice) Do(ctx context.Context, call func(context.Context) error) error {
+	return errors.Join(call(ctx), call(ctx))
+}
+
+func TestOperationsMayBeRepeated(t *testing.T) {
+	s := startRedis(t)
+	c := config(s.client(t))
+	c.Guard = twice{}
+	tier := steadyredis.MustNew[int](c)
+	down := errors.New("down")
+	_, _, err := tier.Get(t.Context(), "k", fails[int](down))
+	require.Equal(t, down, err)
+	_, _, err = tier.Get(t.Context(), "k", brings(1, nil))
+	require.NoError(t, err)
+	got, _, err := tier.Get(t.Context(), "k", unwanted[int](t))
+	require.NoError(t, err)
+	require.Equal(t, 1, got)
+	require.Zero(t, tier.Stats().Waited, "for one's own lease")
+}

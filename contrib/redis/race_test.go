@@ -254,6 +254,30 @@ func TestWritesThatOverlapLeaveNoValue(t *testing.T) {
 	require.Equal(t, int64(0), s.admin.DBSize(t.Context()).Val())
 }
 
+// A write whose lease came late does not know what has been written before it.
+func TestAWriteWhoseLeaseArrivesLateLeavesNoValue(t *testing.T) {
+	s := startRedis(t)
+	l := newLink(t, s.address)
+	rdb := redis.NewClient(&redis.Options{Addr: l.address, ContextTimeoutEnabled: true, MaxRetries: -1})
+	t.Cleanup(func() { _ = rdb.Close() })
+	require.NoError(t, rdb.Ping(t.Context()).Err())
+	c := config(rdb)
+	c.Timeout = 100 * time.Millisecond
+	far := steadyredis.MustNew[string](c)
+	near := steadyredis.MustNew[string](config(s.client(t)))
+
+	l.stop()
+	got, err := far.Write(t.Context(), "k", func(ctx context.Context) (string, error) {
+		_, err := near.Write(ctx, "k", brings("second", nil))
+		require.NoError(t, err)
+		require.Equal(t, 1, l.goOn(), "the lease")
+		return "first", nil
+	})
+	require.NoError(t, err)
+	require.Equal(t, "first", got)
+	require.Equal(t, int64(0), s.admin.Exists(t.Context(), "test:k").Val())
+}
+
 func TestAnInvalidateDuringAWriteLeavesNoValue(t *testing.T) {
 	s := startRedis(t)
 	tier := steadyredis.MustNew[string](config(s.client(t)))

@@ -29,9 +29,9 @@
 //
 // # When Redis fails
 //
-// A Get for which Redis is down, slow or full loads as if there were no tier, after Config.Timeout at
-// the latest; nothing is refused. Config.OnError hears of it. With a breaker as Config.Guard a Redis that does not answer
-// is not waited for each time.
+// A Get for which Redis is down, slow or full loads as if there were no tier; nothing is refused. An operation is given up after
+// Config.Timeout, and the first one of a Get that fails is its last. Config.OnError hears of it. With a
+// breaker as Config.Guard a Redis that does not answer is not waited for each time.
 //
 // An entry stays for Fresh at most, whatever happens. Where Redis loses or undoes what it has confirmed, an old value may be seen
 // for as long: when it fails over to a replica that had not heard of an Invalidate, since replication is asynchronous, and
