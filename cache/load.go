@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"errors"
+	"math"
 	"math/rand/v2"
 	"runtime/debug"
 	"time"
@@ -78,7 +79,7 @@ func (c *Cache[K, V]) fly(f *flight[K, V], bring func(context.Context) []result[
 		ctx, stop := context.WithTimeoutCause(f.ctx, c.loadTimeout, ErrLoadTimeout)
 		defer f.cancel(nil)
 		defer stop()
-		defer time.AfterFunc(c.loadTimeout+grace, func() { c.leave(ctx, f) }).Stop()
+		defer time.AfterFunc(min(c.loadTimeout, math.MaxInt64-grace)+grace, func() { c.leave(ctx, f) }).Stop()
 
 		if f.ctx.Err() != nil { // the cache was closed meanwhile
 			c.flights.land(f)

@@ -175,6 +175,7 @@ func TestALoadThatIgnoresItsContextIsLeft(t *testing.T) {
 
 		var o origin
 		requireGet(t, c, &o, 1, cache.Loaded, 0)
+		settle()
 		close(release)
 		settle()
 		requireGet(t, c, &o, 1, cache.Fresh, 0) // what came late is not stored
