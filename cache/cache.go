@@ -85,7 +85,7 @@ type Config struct {
 	StaleIfError time.Duration
 
 	// StaleIf decides whether an entry may stand in for a load that failed with err. nil means:
-	// for rejections, and for all errors but those that are permanent (see
+	// for rejections, panics, and all errors but those that are permanent (see
 	// [steady.IsPermanent]), so mark by [steady.Permanent] what must be known at once, such as
 	// status 401 or 403. It is not asked for what [NotFound] has marked, which is never masked. An
 	// error that it declines in the background, too, ends the stale windows of its entry. It
@@ -214,10 +214,11 @@ func valueOr[T comparable](v, unset, otherwise T) T {
 }
 
 // masksAllButPermanent is the default of StaleIf. A rejection may be permanent too, as that of a
-// breaker that was forced open, and tells nothing of the value.
+// breaker that was forced open, and tells nothing of the value; nor does what a load panicked with.
 func masksAllButPermanent(err error) bool {
 	_, rejected := steady.AsRejection(err)
-	return rejected || !steady.IsPermanent(err)
+	_, panicked := errors.AsType[*steady.PanicError](err)
+	return rejected || panicked || !steady.IsPermanent(err)
 }
 
 // shardMin is how many entries a shard should have at least: with less, the keys that happen to
@@ -305,7 +306,7 @@ func (c *Cache[K, V]) unlockAll() {
 func (c *Cache[K, V]) Peek(key K) (V, Meta, bool) {
 	hash := c.hash(key)
 	var none V
-	n := c.shard(hash).find(hash, key)
+	n := c.shard(hash).findLocked(hash, key)
 	if n == nil {
 		return none, Meta{}, false
 	}
@@ -336,7 +337,7 @@ func (c *Cache[K, V]) Len() int {
 
 // Close drops all entries, ends the contexts of all loads under way, and waits for these to return, but
 // for no longer than LoadTimeout: one that ignores its context is left running, to no further effect. Who waits
-// for a load gets a rejection that matches [ErrClosed], like every Get afterwards. It may be called
+// for a load gets [ErrClosed]; every Get afterwards gets a rejection that matches it. It may be called
 // more than once, and must not be called by a load.
 func (c *Cache[K, V]) Close() {
 	c.lockAll()
@@ -345,7 +346,7 @@ func (c *Cache[K, V]) Close() {
 		c.shards[i].clear()
 	}
 	c.unlockAll()
-	c.flights.close(c.ended)
+	c.flights.close()
 }
 
 var (
@@ -353,8 +354,8 @@ var (
 	// running.
 	ErrOverloaded = errors.New("cache: too many loads")
 
-	// ErrClosed is matched by the rejection of a Get after [Cache.Close], and by the cause of a
-	// load's context that was ended by it.
+	// ErrClosed is matched by the rejection of a Get after [Cache.Close], and is the error of one that waited for
+	// a load then, and the cause of that load's context.
 	ErrClosed = errors.New("cache: closed")
 
 	// ErrLoadTimeout is matched by the error of a Get whose load took longer than LoadTimeout, and by the

@@ -11,13 +11,12 @@ type eviction[K comparable, V any] struct {
 	ghosts      ghosts
 }
 
-// smallShare is how many times the small queue fits into the room. It holds one entry at the least: the one
-// that has just come must not be the one that goes.
+// smallShare is how many times the small queue fits into the room.
 const smallShare = 10
 
-// add takes up an entry that is new in the shard.
-func (e *eviction[K, V]) add(hash uint64, n *node[K, V]) {
-	if e.ghosts.take(hash) {
+// add takes up an entry that is new in the shard. known says that it was among the ghosts.
+func (e *eviction[K, V]) add(n *node[K, V], known bool) {
+	if known {
 		e.toMain(n)
 		return
 	}
@@ -48,7 +47,7 @@ func (e *eviction[K, V]) of(n *node[K, V]) *fifo[K, V] {
 // evict takes out the entry that is to go.
 func (e *eviction[K, V]) evict(c *Cache[K, V], now int64) *node[K, V] {
 	for {
-		if e.small.len > max(e.room/smallShare, 1) || e.main.len == 0 {
+		if e.small.len > e.room/smallShare || e.main.len == 0 {
 			n := e.small.pop()
 			expired := c.windows.isDead(&n.life, now)
 			if expired || n.uses() <= 1 {

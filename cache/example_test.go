@@ -345,7 +345,7 @@ func ExampleCache_Close() {
 	users.Close()
 	err := <-left
 	fmt.Println(err, errors.Is(err, cache.ErrClosed))
-	// Output: cache: closed (users) true
+	// Output: cache: closed true
 }
 
 // The cache is outermost. Inside its load stand the policies that guard the origin; its LoadTimeout is their

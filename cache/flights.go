@@ -13,7 +13,7 @@ type flights[K comparable, V any] struct {
 	all     map[*flight[K, V]]struct{} // those that Close has to wait for
 	places  int                        // taken, by those whose func has not returned
 	left    int                        // of these, those that were left running
-	drained chan struct{}              // set by close, which waits for it; closed when all is empty
+	drained chan struct{}              // set by close, which waits for it; closed, and gone, when all is empty
 }
 
 // board makes a flight for what ctx wants, or returns nil if no place is free. It calls nothing of a user's, so
@@ -79,11 +79,8 @@ func (fs *flights[K, V]) end(f *flight[K, V]) {
 func (fs *flights[K, V]) gone(f *flight[K, V]) {
 	delete(fs.all, f)
 	if fs.drained != nil && len(fs.all) == 0 {
-		select {
-		case <-fs.drained:
-		default:
-			close(fs.drained)
-		}
+		close(fs.drained)
+		fs.drained = nil // a channel of a bubble must not be met outside of it
 	}
 }
 
@@ -94,15 +91,12 @@ func (fs *flights[K, V]) now() (places, left int) {
 	return fs.places, fs.left
 }
 
-// close ends all flights, whose loads get err, and waits for those that were not left running. No other may
-// be made any more.
-func (fs *flights[K, V]) close(err error) {
+// close ends all flights and waits for those that were not left running. No other may be made any more. Their loads
+// get an error that is no rejection: they were started.
+func (fs *flights[K, V]) close() {
 	fs.mu.Lock()
-	if fs.drained == nil {
+	if fs.drained == nil && len(fs.all) > 0 {
 		fs.drained = make(chan struct{})
-		if len(fs.all) == 0 {
-			close(fs.drained)
-		}
 	}
 	var all, settled []*flight[K, V]
 	for f := range fs.all {
@@ -115,12 +109,14 @@ func (fs *flights[K, V]) close(err error) {
 	fs.mu.Unlock()
 	for _, f := range settled {
 		for _, l := range f.loads {
-			l.err = err
+			l.err = ErrClosed
 		}
 		close(f.done)
 	}
 	for _, f := range all {
 		f.cancel(ErrClosed)
 	}
-	<-drained
+	if drained != nil {
+		<-drained
+	}
 }

@@ -62,7 +62,7 @@ type answer[V any] struct {
 
 // look returns what there is, and counts it as used.
 func (c *Cache[K, V]) look(r request[K, V]) look[K, V] {
-	k := look[K, V]{request: r, now: c.now(), node: r.s.find(r.hash, r.key)}
+	k := look[K, V]{request: r, now: c.now(), node: r.s.findLocked(r.hash, r.key)}
 	if k.node != nil {
 		k.node.used()
 		k.assessment = c.windows.assess(&k.node.life, k.now)
@@ -205,9 +205,7 @@ func (c *Cache[K, V]) await(ctx context.Context, k look[K, V], l *load[K, V]) an
 	switch {
 	case l.err == nil:
 		return answer[V]{result: l.result, meta: Meta{Source: Loaded}}
-	case l.err == error(c.ended):
-		return answer[V]{result: l.result, refused: "closed"}
-	case errors.Is(l.err, ErrNotFound):
+	case isNotFound(l.err):
 		return answer[V]{result: l.result, meta: Meta{Source: Loaded}}
 	}
 	if a, ok := c.instead(k, l.err, c.staleIf); ok {
@@ -240,7 +238,7 @@ func (c *Cache[K, V]) refuse(k look[K, V], err error) answer[V] {
 // instead returns the value that may stand in for a load that has failed with err, or that the caller does
 // not wait for: one that was stale when the Get began, or one that somebody has set meanwhile.
 func (c *Cache[K, V]) instead(was look[K, V], err error, masks func(error) bool) (a answer[V], ok bool) {
-	k := look[K, V]{request: was.request, now: was.now, node: was.s.find(was.hash, was.key)}
+	k := look[K, V]{request: was.request, now: was.now, node: was.s.findLocked(was.hash, was.key)}
 	if k.node == nil {
 		return a, false
 	}

@@ -115,20 +115,8 @@ func unwound(v any) error { return &steady.PanicError{Value: v, Stack: debug.Sta
 func (c *Cache[K, V]) land(ctx context.Context, f *flight[K, V], results []result[V], start int64) {
 	took := time.Duration(c.now() - start)
 	first := c.flights.land(f)
-	whole := finding{outcome: steady.Success} // the first failure, if there is one
 	var out evicted[K, V]
-	for i, l := range f.loads {
-		x := c.examine(ctx, results[i].err, uint64(i), took)
-		if x.outcome != steady.Success && whole.outcome == steady.Success {
-			whole = x
-		}
-		if first {
-			c.store(l, results[i].value, x, &out)
-		}
-	}
-	if first {
-		close(f.done)
-	}
+	whole := c.settle(ctx, f, results, took, first, &out)
 	e := steady.Event{Kind: steady.KindLoaded, Outcome: whole.outcome, Duration: took, Reason: f.reason, Err: whole.err}
 	if !first {
 		e = steady.Event{Kind: steady.KindLate, Duration: took, Reason: f.reason, Err: whole.err}
@@ -137,6 +125,33 @@ func (c *Cache[K, V]) land(ctx context.Context, f *flight[K, V], results []resul
 	}
 	c.report.Emit(ctx, e)
 	c.evicted(ctx, out)
+}
+
+// settle gives each load its result, if it may, and returns the first failure. Whatever the user's code does
+// that is asked, nobody is left waiting.
+func (c *Cache[K, V]) settle(ctx context.Context, f *flight[K, V], results []result[V], took time.Duration, may bool, out *evicted[K, V]) finding {
+	whole, done := finding{outcome: steady.Success}, 0
+	defer func() {
+		if !may {
+			return
+		}
+		var none V
+		for _, l := range f.loads[done:] { // it has ended the goroutine
+			c.store(l, none, finding{err: unwound(nil), final: true}, out)
+		}
+		close(f.done)
+	}()
+	for i, l := range f.loads {
+		x := c.examine(ctx, results[i].err, uint64(i), took)
+		if x.outcome != steady.Success && whole.outcome == steady.Success {
+			whole = x
+		}
+		if may {
+			c.store(l, results[i].value, x, out)
+		}
+		done++
+	}
+	return whole
 }
 
 // A finding is what the result of a load means, and the chance that its entry depends on.
@@ -164,13 +179,19 @@ func (c *Cache[K, V]) examine(ctx context.Context, err error, n uint64, took tim
 	if exceeded(ctx, err) {
 		x.err = &loadTimeoutError{name: c.name, limit: c.loadTimeout, err: err}
 	}
-	if errors.Is(err, ErrNotFound) {
+	if isNotFound(err) {
 		x.notFound, x.outcome = true, steady.Success
 		return x
 	}
 	x.final = !c.staleIf(x.err)
 	x.outcome = steady.Classifier{}.Outcome(context.Background(), x.err, took)
 	return x
+}
+
+// isNotFound reports whether an error tells that there is nothing. What a load panicked with tells nothing.
+func isNotFound(err error) bool {
+	_, panicked := errors.AsType[*steady.PanicError](err)
+	return !panicked && errors.Is(err, ErrNotFound)
 }
 
 // exceeded reports whether the error of a load comes of LoadTimeout, which ends its ctx.
@@ -219,11 +240,7 @@ func (c *Cache[K, V]) leave(ctx context.Context, f *flight[K, V]) {
 		return
 	}
 	if first {
-		var none V
-		for i, l := range f.loads {
-			c.store(l, none, c.examine(ctx, context.DeadlineExceeded, uint64(i), c.loadTimeout), nil)
-		}
-		close(f.done)
+		c.settle(ctx, f, f.all(context.DeadlineExceeded), c.loadTimeout, true, nil)
 		c.counts.failures.Add(1)
 	}
 	c.report.Emit(ctx, steady.Event{Kind: steady.KindAbandoned, Duration: c.loadTimeout + grace, Reason: f.reason})

@@ -238,6 +238,39 @@ func TestAnErrorThatPanicsDoesNotEndTheProcess(t *testing.T) {
 	})
 }
 
+// require in StaleIf ends the goroutine that asks. Planted: load.go: settle does not go on when it is unwound → hangs.
+func TestAStaleIfThatEndsItsGoroutineLeavesNobodyWaiting(t *testing.T) {
+	config := exact()
+	config.StaleIf = func(error) bool { runtime.Goexit(); return true }
+	bubble(t, config, func(t *testing.T, c *cache.Cache[string, int]) {
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			_, _, err := c.Get(t.Context(), "a", func(context.Context) (int, error) { return 0, errDown })
+			if !errors.Is(err, steady.ErrNoReturn) {
+				t.Errorf("%v", err)
+			}
+		}()
+		<-ended
+		settle()
+		require.Zero(t, c.Stats().Loading)
+		var o origin
+		requireGet(t, c, &o, 1, cache.Loaded, 0)
+	})
+}
+
+// What a load panics with is not its answer.
+func TestAPanicWithNotFoundIsNotNotFound(t *testing.T) {
+	bubble(t, exact(), func(t *testing.T, c *cache.Cache[string, int]) {
+		c.Set("a", 1)
+		time.Sleep(500 * time.Second)
+		v, meta, err := c.Get(t.Context(), "a", func(context.Context) (int, error) { panic(cache.NotFound(errDown)) })
+		require.NoError(t, err)
+		require.Equal(t, 1, v)
+		require.Equal(t, cache.StaleOnError, meta.Source)
+	})
+}
+
 type hostile struct{}
 
 func (hostile) Error() string { return "hostile" }

@@ -84,6 +84,16 @@ func (s *shard[K, V]) find(hash uint64, key K) *node[K, V] {
 	return n
 }
 
+// findLocked is find for who relies on what is not there.
+func (s *shard[K, V]) findLocked(hash uint64, key K) *node[K, V] {
+	if n := s.find(hash, key); n != nil {
+		return n
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.find(hash, key)
+}
+
 // link returns the pointer in the table that leads to n, which must be there. It requires mu held.
 func (s *shard[K, V]) link(n *node[K, V]) *atomic.Pointer[node[K, V]] {
 	table := *s.table.Load()
@@ -104,19 +114,20 @@ func (s *shard[K, V]) put(c *Cache[K, V], hash uint64, n *node[K, V], now int64,
 		s.link(old).Store(n)
 		return
 	}
+	known := s.queue.ghosts.take(hash)
+	for s.len >= s.queue.room { // before n is there, so that it cannot be n that goes
+		victim := s.queue.evict(c, now)
+		s.link(victim).Store(victim.next.Load())
+		s.len--
+		out.add(victim)
+	}
 	s.grow()
 	table := *s.table.Load()
 	first := &table[hash&uint64(len(table)-1)].first
 	n.next.Store(first.Load())
 	first.Store(n)
 	s.len++
-	s.queue.add(hash, n)
-	for s.len > s.queue.room {
-		victim := s.queue.evict(c, now)
-		s.link(victim).Store(victim.next.Load())
-		s.len--
-		out.add(victim)
-	}
+	s.queue.add(n, known)
 }
 
 // remove drops the entry of a key, if there is one. It requires mu held.
