@@ -114,7 +114,7 @@ func TestWhenALoadFailsTheNextLoads(t *testing.T) {
 func TestWhenWhoLoadsDiesAnotherLoads(t *testing.T) {
 	s := startRedis(t)
 	all := processes(t, s, 8, func(c *steadyredis.Config) {
-		c.Lease = 500 * time.Millisecond
+		c.Lease = 2 * time.Second
 		c.MaxWait = time.Minute
 	})
 	dying, others := all[0], all[1:]

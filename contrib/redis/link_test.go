@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A link is a way to a server on which what is sent can be held up. It arrives later all the same, though who has sent
-// it may have given up long ago.
+// A link is a way to a server on which what is sent can be held up. Who sends it is cut off, and gives it
+// up, but it arrives all the same, later.
 type link struct {
 	address string
 	to      string
@@ -51,7 +51,7 @@ func newLink(t *testing.T, to string) *link {
 	return k
 }
 
-// serve carries one connection, until its client has left, and nothing of it is held up.
+// serve carries one connection, until its client has left, or what it sent is held up and has arrived.
 func (k *link) serve(client net.Conn) {
 	defer client.Close()
 	c, err := net.Dial("tcp", k.to)
@@ -68,13 +68,14 @@ func (k *link) serve(client net.Conn) {
 	buffer := make([]byte, 64<<10)
 	for {
 		n, err := client.Read(buffer)
-		if n > 0 && !k.keep(parcel{server, bytes.Clone(buffer[:n]), answered}) {
-			_, _ = server.Write(buffer[:n])
+		if n > 0 && k.keep(parcel{server, bytes.Clone(buffer[:n]), answered}) {
+			_ = client.Close()
+			<-answered
+			return
 		}
+		_, _ = server.Write(buffer[:n])
 		if err != nil {
-			if !k.keeps(server) {
-				_ = server.CloseWrite()
-			}
+			_ = server.CloseWrite()
 			<-answered
 			return
 		}
@@ -89,18 +90,6 @@ func (k *link) keep(p parcel) bool {
 		k.held = append(k.held, p)
 	}
 	return k.stopped
-}
-
-// keeps reports whether anything is held up for a connection to the server.
-func (k *link) keeps(server *net.TCPConn) bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	for _, p := range k.held {
-		if p.server == server {
-			return true
-		}
-	}
-	return false
 }
 
 // stop holds up what is sent from now on.

@@ -96,8 +96,8 @@ func TestARedisThatComesBackIsEmpty(t *testing.T) {
 func TestARedisThatIsKilledDuringALoadCostsTheCallerNothing(t *testing.T) {
 	s := startRedis(t)
 	var heard faults
-	c := config(s.client(t))
-	c.OnError, c.Timeout = heard.hear, 50*time.Millisecond
+	c := config(s.hasty(t))
+	c.OnError = heard.hear
 	tier := steadyredis.MustNew[int](c)
 	got, meta, err := tier.Get(t.Context(), "k", func(context.Context) (int, error) { s.kill(); return 1, nil })
 	require.NoError(t, err)
@@ -109,9 +109,7 @@ func TestARedisThatIsKilledDuringALoadCostsTheCallerNothing(t *testing.T) {
 
 func TestWhoWaitsWhenRedisIsKilledLoads(t *testing.T) {
 	s := startRedis(t)
-	c := config(s.client(t))
-	c.Timeout = 50 * time.Millisecond
-	tier := steadyredis.MustNew[string](c)
+	tier := steadyredis.MustNew[string](config(s.hasty(t)))
 	end := begin(t, tier, "k", "of the lease")
 	done := make(chan string, 1)
 	go func() {
@@ -135,12 +133,10 @@ func TestARedisThatHangsHoldsNobodyForLongerThanTimeout(t *testing.T) {
 	for _, c := range []*steadyredis.Config{&connected, &fresh} {
 		c.Timeout, c.OnError = 50*time.Millisecond, heard.hear
 	}
-	tier := steadyredis.MustNew[int](connected)
-	_, _, err := tier.Get(t.Context(), "warm", brings(0, nil))
-	require.NoError(t, err)
+	require.NoError(t, connected.Client.Ping(t.Context()).Err())
 
 	goOn := s.hang(t)
-	for _, tier := range []*steadyredis.Tier[int]{tier, steadyredis.MustNew[int](fresh)} {
+	for _, tier := range []*steadyredis.Tier[int]{steadyredis.MustNew[int](connected), steadyredis.MustNew[int](fresh)} {
 		start := time.Now()
 		got, _, err := tier.Get(t.Context(), "k", brings(1, nil))
 		require.NoError(t, err)
@@ -154,8 +150,10 @@ func TestARedisThatHangsHoldsNobodyForLongerThanTimeout(t *testing.T) {
 	require.Len(t, heard.all(), 4, "two look-ups, and the first half of two writes")
 	goOn()
 
-	eventually(t, "an answer", func() bool { return tier.Invalidate(t.Context(), "k") == nil })
-	_, _, err = tier.Get(t.Context(), "k", brings(3, nil))
+	connected.Timeout = 5 * time.Second
+	tier := steadyredis.MustNew[int](connected)
+	require.NoError(t, tier.Invalidate(t.Context(), "k"))
+	_, _, err := tier.Get(t.Context(), "k", brings(3, nil))
 	require.NoError(t, err)
 	got, meta, err := tier.Get(t.Context(), "k", unwanted[int](t))
 	require.NoError(t, err)

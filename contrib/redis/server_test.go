@@ -130,6 +130,14 @@ func (s *server) connect() *redis.Client {
 	return redis.NewClient(&redis.Options{Addr: s.address, ContextTimeoutEnabled: true})
 }
 
+// hasty returns a client that tries everything once, so that a Redis that is gone is known to be so at once.
+func (s *server) hasty(t *testing.T) *redis.Client {
+	t.Helper()
+	c := redis.NewClient(&redis.Options{Addr: s.address, ContextTimeoutEnabled: true, MaxRetries: -1, DialerRetries: 1})
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
 // client returns one that is closed with the test.
 func (s *server) client(t *testing.T) *redis.Client {
 	t.Helper()

@@ -40,7 +40,7 @@ func (l *leased) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proce
 func inBubble(t *testing.T, change func(*steadyredis.Config), f func(*testing.T, *steadyredis.Tier[string], *leased)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		rdb := redis.NewClient(&redis.Options{ContextTimeoutEnabled: true})
+		rdb := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", ContextTimeoutEnabled: true}) // no name: what is looked up stays in package net, and a bubble ends
 		defer rdb.Close()
 		l := &leased{}
 		rdb.AddHook(l)
