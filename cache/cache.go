@@ -68,7 +68,7 @@ type Config struct {
 	// MaxEntries is how many entries the cache holds at most, from 1 to 2³⁰. There is no
 	// default: it is the memory that you grant, divided by what an entry takes, which is that
 	// of its key and value and some 70 to 80 bytes. Beyond it the entries go that are asked for least,
-	// by S3-FIFO.
+	// by S3-FIFO. Shards by hash are uneven, so of as many keys as there is room for a few in a hundred do not fit.
 	MaxEntries int
 
 	// Fresh is for how long an entry is as good as a new one. There is no default: it is how
@@ -89,7 +89,7 @@ type Config struct {
 	// [steady.IsPermanent]), so mark by [steady.Permanent] what must be known at once, such as
 	// status 401 or 403. It is not asked for what [NotFound] has marked, which is never masked. An
 	// error that it declines in the background, too, ends the stale windows of its entry. It
-	// may be called by several goroutines at once.
+	// may be called by several goroutines at once, and must be quick: who waits for the load waits for it.
 	StaleIf func(err error) bool
 
 	// NegativeFor is for how long the cache remembers that there is nothing, which a load tells
@@ -114,7 +114,7 @@ type Config struct {
 	LoadTimeout time.Duration
 
 	// MaxLoads is how many loads may run at once, of all keys, those included that were left
-	// running. One of [Cache.GetMany] counts once. A Get that would need one more gets a stale entry, if
+	// running and those in the background. One of [Cache.GetMany] counts once. A Get that would need one more gets a stale entry, if
 	// there is one, or a rejection that matches [ErrOverloaded]. 0 means 1,000, so that an
 	// empty cache does not turn a crowd into as many goroutines. Take less than what the
 	// origin bears. [NoMaxLoads] means no bound.
@@ -301,7 +301,8 @@ func (c *Cache[K, V]) unlockAll() {
 }
 
 // Peek returns what the cache has for a key, without loading anything and without counting
-// as use. The source tells whether it is [Fresh] or [Stale]. It reports false when there is no value, or one past all windows;
+// as use. The source tells whether it is [Fresh] or [Stale]. A stale value is told of also when StaleIf has declined an error: then Meta.Err is
+// that, and no Get returns the value. It reports false when there is no value, or one past all windows;
 // where the cache remembers that there is nothing, the source is [Negative] and Meta.Err tells why.
 func (c *Cache[K, V]) Peek(key K) (V, Meta, bool) {
 	hash := c.hash(key)
@@ -364,7 +365,7 @@ var (
 	ErrLoadTimeout = errors.New("cache: load timeout exceeded")
 
 	// ErrNotFound is matched by what [NotFound] has marked. A load may also return it as it
-	// is. It is the error of those keys that a load of [Cache.GetMany] brought no value for.
+	// is, but a retry inside the load then repeats it: it is not permanent. It is the error of those keys that a load of [Cache.GetMany] brought no value for.
 	ErrNotFound = errors.New("cache: not found")
 )
 

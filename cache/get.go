@@ -11,11 +11,12 @@ import (
 // Get returns the value of key, from the cache or by load, as the package's table says. Meta tells
 // where it comes from. With an error the value is the zero value.
 //
-// load is called on another goroutine, with the values of ctx but not with its end, and at most once at a time for a
-// key. Its error is returned untouched to all who wait for it, unless a stale value is; it is not remembered but for what
+// load is called on another goroutine, with the values of ctx but not with its end, and not while another is under way
+// for the key, unless that was left running or the key was set or invalidated meanwhile. Its error is returned untouched to all who wait for it, unless a stale value is; it is not remembered but for what
 // [NotFound] marks. A load that asks for its own key waits for itself, until LoadTimeout. A panic of load, and a [runtime.Goexit], is a [*steady.PanicError] with its stack. After a failure, an
 // entry that is stale is not loaded anew for 100 ms, twice that after the next, and so on up to
-// Fresh; until then it is returned at once.
+// Fresh; until then it is returned at once. That is not so after an error that StaleIf declines: who asks then
+// waits for a load, and gets its error.
 //
 // When ctx ends while Get waits, it returns [steady.ContextErr]; if it was a deadline, the stale value if there is one.
 // A value that need not be waited for is returned whatever ctx says, but for a ctx that is done nothing is loaded.
@@ -58,6 +59,7 @@ type answer[V any] struct {
 	result[V]
 	meta    Meta
 	refused string // why no load was begun or waited for; empty if it was none
+	left    bool   // the error is that of the caller's context
 }
 
 // look returns what there is, and counts it as used.
@@ -221,7 +223,7 @@ func (c *Cache[K, V]) leaves(ctx context.Context, k look[K, V], err error, refus
 			return a
 		}
 	}
-	return answer[V]{result: result[V]{err: err}, refused: refused}
+	return answer[V]{result: result[V]{err: err}, refused: refused, left: true}
 }
 
 // refuse is the answer when no load can be begun.

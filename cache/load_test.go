@@ -18,7 +18,6 @@ import (
 	"github.com/steady-go/steady/breaker"
 	"github.com/steady-go/steady/bulkhead"
 	"github.com/steady-go/steady/cache"
-	"github.com/steady-go/steady/steadytest"
 )
 
 // getWithin gets key with so much patience.
@@ -109,39 +108,6 @@ func TestTrap35TheFirstCallersCancelFailsNobodyElse(t *testing.T) {
 	})
 }
 
-func TestAValueLandsThoughEverybodyHasLeft(t *testing.T) {
-	bubble(t, exact(), func(t *testing.T, c *cache.Cache[string, int]) {
-		o := origin{takes: time.Second}
-		require.ErrorIs(t, getWithin(t, c, 50*time.Millisecond, &o), context.DeadlineExceeded)
-		time.Sleep(time.Second)
-		requireGet(t, c, &o, 1, cache.Fresh, 50*time.Millisecond)
-	})
-}
-
-type traceKey struct{}
-
-func TestALoadHasTheFirstCallersValuesAndATimeOfItsOwn(t *testing.T) {
-	bubble(t, exact(), func(t *testing.T, c *cache.Cache[string, int]) {
-		ctx, cancel := context.WithTimeout(context.WithValue(t.Context(), traceKey{}, "trace"), time.Millisecond)
-		defer cancel()
-		start := time.Now()
-		seen := make(chan error, 1)
-		_, _, err := c.Get(ctx, "a", func(ctx context.Context) (int, error) {
-			until, ok := ctx.Deadline()
-			if v := ctx.Value(traceKey{}); v != "trace" || !ok || until.Sub(start) != 5*time.Second {
-				t.Errorf("value %v, deadline after %v", v, until.Sub(start))
-			}
-			<-ctx.Done()
-			seen <- context.Cause(ctx)
-			return 0, ctx.Err()
-		})
-		require.ErrorIs(t, err, context.DeadlineExceeded)
-		require.NotErrorIs(t, err, cache.ErrLoadTimeout, "the caller's deadline is not the load's")
-		require.Equal(t, cache.ErrLoadTimeout, <-seen)
-		require.Equal(t, 5*time.Second, time.Since(start))
-	})
-}
-
 func TestALoadThatTakesTooLongIsToldFromOtherDeadlines(t *testing.T) {
 	config := exact()
 	config.Name = "users"
@@ -154,36 +120,6 @@ func TestALoadThatTakesTooLongIsToldFromOtherDeadlines(t *testing.T) {
 		own := fmt.Errorf("of a client: %w", context.DeadlineExceeded)
 		_, _, err = c.Get(t.Context(), "a", func(context.Context) (int, error) { return 0, own })
 		require.Equal(t, own, err)
-	})
-}
-
-// A loader that never looks at its context must keep neither those who wait nor its key.
-func TestALoadThatIgnoresItsContextIsLeft(t *testing.T) {
-	var r steadytest.Recorder
-	config := exact()
-	config.Hook, config.MaxLoads = &r, 2
-	synctest.Test(t, func(t *testing.T) {
-		c := cache.MustNew[string, int](config)
-		release := make(chan struct{})
-		start := time.Now()
-		_, _, err := c.Get(t.Context(), "a", func(context.Context) (int, error) { <-release; return 7, nil })
-		require.ErrorIs(t, err, cache.ErrLoadTimeout)
-		require.Equal(t, 5*time.Second+5*time.Millisecond, time.Since(start))
-		settle()
-		require.Equal(t, 1, c.Stats().LeftBehind)
-		require.Equal(t, 1, c.Stats().Loading, "it keeps its place")
-
-		var o origin
-		requireGet(t, c, &o, 1, cache.Loaded, 0)
-		settle()
-		close(release)
-		settle()
-		requireGet(t, c, &o, 1, cache.Fresh, 0) // what came late is not stored
-		require.Zero(t, c.Stats().Loading)
-		require.Zero(t, c.Stats().LeftBehind)
-		kinds := r.Events(steady.KindLoad, steady.KindLoaded, steady.KindAbandoned, steady.KindLate)
-		require.Equal(t, []steady.Kind{steady.KindLoad, steady.KindAbandoned, steady.KindLoad, steady.KindLoaded, steady.KindLate},
-			[]steady.Kind{kinds[0].Kind, kinds[1].Kind, kinds[2].Kind, kinds[3].Kind, kinds[4].Kind})
 	})
 }
 
@@ -226,18 +162,6 @@ func TestTrap04APanicOfALoadIsAnErrorWithItsStack(t *testing.T) {
 
 func containsFrame(stack []byte, name string) bool { return strings.Contains(string(stack), name) }
 
-// What a user's error or StaleIf does must not reach the goroutine of the load.
-func TestAnErrorThatPanicsDoesNotEndTheProcess(t *testing.T) {
-	bubble(t, exact(), func(t *testing.T, c *cache.Cache[string, int]) {
-		require.PanicsWithValue(t, "is", func() {
-			_, _, _ = c.Get(t.Context(), "a", func(context.Context) (int, error) { return 0, hostile{} })
-		})
-		settle()
-		var o origin
-		requireGet(t, c, &o, 1, cache.Loaded, 0)
-	})
-}
-
 // require in StaleIf ends the goroutine that asks. Planted: load.go: settle does not go on when it is unwound → hangs.
 func TestAStaleIfThatEndsItsGoroutineLeavesNobodyWaiting(t *testing.T) {
 	config := exact()
@@ -268,25 +192,6 @@ func TestAPanicWithNotFoundIsNotNotFound(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, 1, v)
 		require.Equal(t, cache.StaleOnError, meta.Source)
-	})
-}
-
-type hostile struct{}
-
-func (hostile) Error() string { return "hostile" }
-func (hostile) Is(error) bool { panic("is") }
-
-// A failing loader runs twice.
-func TestTrap36AFailingLoadIsCalledOnce(t *testing.T) {
-	bubble(t, exact(), func(t *testing.T, c *cache.Cache[string, int]) {
-		o := origin{fails: errDown}
-		_, meta, err := c.Get(t.Context(), "a", o.load)
-		require.Equal(t, errDown, err, "untouched")
-		require.Equal(t, cache.Meta{}, meta)
-		require.EqualValues(t, 1, o.calls.Load())
-		_, _, err = c.Get(t.Context(), "a", o.load)
-		require.Equal(t, errDown, err)
-		require.EqualValues(t, 2, o.calls.Load(), "errors are not kept")
 	})
 }
 

@@ -22,7 +22,8 @@ type Item[V any] struct {
 // value for. Without one these keys do not exist: that is remembered as [NotFound] is, with [ErrNotFound].
 //
 // GetMany returns the values that there are, and the errors of the keys that have none, each once, joined if they are
-// several. A key that does not exist is left out, without an error.
+// several. A key that does not exist is left out, without an error. Where one key was refused and another was not, the
+// rejection is hidden from [errors.As], since something was started (see [steady.Rejection]).
 func (c *Cache[K, V]) GetMany(ctx context.Context, keys []K, load func(ctx context.Context, keys []K) (map[K]V, error)) (map[K]Item[V], error) {
 	start := c.now()
 	ended := steady.ContextErr(ctx)
@@ -54,25 +55,49 @@ func (c *Cache[K, V]) GetMany(ctx context.Context, keys []K, load func(ctx conte
 	}
 
 	items := make(map[K]Item[V], len(wants))
-	failed := make(map[any]error)
+	failed := make(map[any]bool) // by what was asked for answers: whether that gave an error
 	var failures []error
 	for i := range wants {
 		w := &wants[i]
 		c.finish(ctx, w, ended)
 		err := c.told(ctx, w.answer, start)
-		switch {
-		case err == nil:
+		if err == nil {
 			items[w.look.key] = Item[V]{w.value, w.meta}
-		case w.meta.Source == None && failed[w.source()] == nil:
-			failed[w.source()] = err
+		}
+		if w.atHand {
+			continue
+		}
+		fails := err != nil && w.meta.Source == None
+		if fails && !failed[w.source()] {
 			failures = append(failures, err)
 		}
+		failed[w.source()] = failed[w.source()] || fails
+	}
+	if len(failed) > 1 {
+		hideRejections(failures)
 	}
 	if len(failures) == 1 {
 		return items, failures[0]
 	}
 	return items, errors.Join(failures...)
 }
+
+// hideRejections hides those among errs from [errors.As]: beside them something was started.
+func hideRejections(errs []error) {
+	for i, err := range errs {
+		if _, rejected := steady.AsRejection(err); rejected {
+			errs[i] = &partly{err}
+		}
+	}
+}
+
+// partly is the error of a rejection of a part of what was asked for.
+type partly struct{ err error }
+
+func (e *partly) Error() string { return e.err.Error() }
+
+// Is shows the rejection to errors.Is alone.
+func (e *partly) Is(target error) bool { return errors.Is(e.err, target) }
 
 // A want is one key of a GetMany.
 type want[K comparable, V any] struct {
@@ -87,7 +112,10 @@ func (w *want[K, V]) isOpen() bool { return !w.atHand && w.load == nil && w.err 
 
 // source returns what gave an error, which may be that of several keys.
 func (w *want[K, V]) source() any {
-	if w.load != nil {
+	switch {
+	case w.left:
+		return "context"
+	case w.load != nil:
 		return w.load.of
 	}
 	return w.refused

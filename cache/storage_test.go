@@ -10,11 +10,14 @@
 // Planted: shard.go: grow does not set next anew; remove or put does not take out of the chain → fewer or more in chains than in queues
 // Planted: shard.go: len > room; remove does not lower len; grow never, or at twice as many → whole
 // Planted: shard.go: find does not compare keys; put publishes a node before it has its next → a wrong value; an endless chain
+// Planted: cache.go, get.go: Peek, look or instead takes find in place of findLocked → no value (instead: the context's error)
+// Planted: cache.go: InvalidateAll or Close clears one shard after the other → none is in the first, want 120 or so
 // Planted: cache.go: what is left of MaxEntries goes to no shard → MaxEntries is 8,192, want 8,200
 
 package cache
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"runtime"
@@ -382,6 +385,96 @@ func TestReadersAreSafeWhileTheTableGrows(t *testing.T) {
 		}
 		whole(t, c)
 	}
+}
+
+// While one shard is busy, InvalidateAll and Close have dropped nothing of the others as yet: they drop all at one moment.
+func TestAllShardsAreClearedAtOneMoment(t *testing.T) {
+	for name, drop := range map[string]func(*Cache[int, int]){"InvalidateAll": (*Cache[int, int]).InvalidateAll, "Close": (*Cache[int, int]).Close} {
+		t.Run(name, func(t *testing.T) {
+			c := MustNew[int, int](Config{MaxEntries: 10_000, Fresh: time.Hour, LoadTimeout: time.Hour})
+			for key := range 1_000 {
+				c.Set(key, key)
+			}
+			first, busy := &c.shards[0], &c.shards[len(c.shards)-1]
+			require.NotSame(t, first, busy)
+			entries := first.len
+			require.Positive(t, entries)
+
+			busy.mu.Lock()
+			var dropped sync.WaitGroup
+			dropped.Go(func() { drop(c) })
+			for first.mu.TryLock() { // until it waits for the last
+				n := first.len
+				first.mu.Unlock()
+				if n == 0 {
+					break
+				}
+				runtime.Gosched()
+			}
+			for range 1_000 {
+				runtime.Gosched()
+			}
+			here := 0
+			for key := range 1_000 {
+				if hash := c.hash(key); c.shard(hash) == first && first.find(hash, key) != nil {
+					here++
+				}
+			}
+			busy.mu.Unlock()
+			dropped.Wait()
+			require.Equal(t, entries, here)
+			require.Zero(t, c.Len())
+		})
+	}
+}
+
+// A reader that finds nothing while the table grows looks again with the lock held, whatever it wants.
+func TestWhoMissesAnEntryWhileTheTableGrowsLooksAgain(t *testing.T) {
+	for _, fresh := range []time.Duration{1, time.Hour} {
+		c := MustNew[int, int](Config{MaxEntries: 10, Fresh: fresh, StaleIfError: time.Hour, LoadTimeout: time.Hour})
+		c.Set(1, 1)
+		s := &c.shards[0]
+		grow := func() { // the whole table is on its way
+			s.mu.Lock()
+			empty := make([]chain[int, int], firstChains)
+			table := s.table.Swap(&empty)
+			go func() {
+				for range 1_000 {
+					runtime.Gosched()
+				}
+				s.table.Store(table)
+				s.mu.Unlock()
+			}()
+		}
+		for range 10 {
+			grow()
+			_, _, ok := c.Peek(1)
+			require.True(t, ok)
+			for _, ctx := range []*late{{t.Context(), context.DeadlineExceeded, grow}, {t.Context(), context.Canceled, nil}} {
+				if fresh == 1 && ctx.err == context.Canceled {
+					continue // that gets no stale value
+				}
+				grow()
+				v, _, err := c.Get(ctx, 1, nil)
+				require.NoError(t, err, "what is there is returned whatever the context says")
+				require.Equal(t, 1, v)
+			}
+		}
+	}
+}
+
+// A late context is done, and does something when it is asked for that.
+type late struct {
+	context.Context
+	err       error
+	whenAsked func()
+}
+
+func (l *late) Err() error {
+	if l.whenAsked != nil {
+		l.whenAsked()
+	}
+	return l.err
 }
 
 // However an entry goes, nothing of the cache leads to it afterwards.

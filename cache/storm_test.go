@@ -15,7 +15,7 @@ import (
 )
 
 // A crawler asks for everything once, or an attacker for made-up keys. The hot keys are asked for meanwhile, one
-// request in five. Planted: eviction.go: what is new goes to the main queue → 44 % of the hot keys are hit.
+// request in five. Planted: eviction.go: what is new goes to the main queue, or what was used goes from the small one → too few are hit.
 func TestAStormOfUniqueKeysDoesNotWashOutTheHotSet(t *testing.T) {
 	const room, hot, storm = 5_000, 1_000, 50_000
 	c := cache.MustNew[int, int](cache.Config{MaxEntries: room, Fresh: time.Hour, LoadTimeout: time.Hour})
