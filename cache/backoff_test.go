@@ -155,27 +155,61 @@ func TestHoweverAnOriginFlapsItIsCalledAtABoundedRate(t *testing.T) {
 	}
 }
 
-// With an origin that hangs, one caller waits in each back-off, and the others get the stale value at once.
+// With an origin that hangs, who finds that out waits, and nobody who asks later, however short Fresh is beside what a load
+// takes. Loads go on in the background.
 func TestOneCallerWaitsForAnOriginThatHangs(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		config := brief(10*time.Second, "stale if error")
-		c := after(time.Minute, config)
-		ctx := with(t.Context(), 0)
-		waited := 0
-		start := time.Now()
-		for time.Since(start) < 10*time.Second {
-			before := time.Now()
-			v, m, err := c.Get(ctx, "a", hang)
-			require.NoError(t, err)
-			require.Equal(t, 100, v)
-			require.ErrorIs(t, m.Err, cache.ErrLoadTimeout)
-			if time.Since(before) > 0 {
-				waited++
-			}
-			time.Sleep(10 * time.Millisecond)
-		}
-		require.Equal(t, 6, waited, "1 s each, and 0.1, 0.2, 0.4, 0.8 and 1.6 s between them")
-	})
+	for _, fresh := range []time.Duration{50 * time.Millisecond, time.Second, 10 * time.Second} {
+		t.Run(fresh.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := after(time.Minute, brief(fresh, "stale if error"))
+				o := backend{takes: time.Hour}
+				waited := 0
+				for start := time.Now(); time.Since(start) < 30*time.Second; time.Sleep(10 * time.Millisecond) {
+					before := time.Now()
+					v, m, err := c.Get(with(t.Context(), 0), "a", o.load)
+					require.NoError(t, err)
+					require.Equal(t, 100, v)
+					require.Equal(t, cache.StaleOnError, m.Source)
+					require.ErrorIs(t, m.Err, cache.ErrLoadTimeout)
+					if time.Since(before) > 0 {
+						waited++
+					}
+				}
+				require.Equal(t, 1, waited)
+				require.GreaterOrEqual(t, o.calls(), 6, "1 s each, and at most 10 s between them")
+				time.Sleep(time.Second + fresh) // what is under way, and the back-off
+				_, _, err := c.Get(t.Context(), "a", returns(101, nil))
+				require.NoError(t, err)
+				synctest.Wait()
+				requireValue(t, c, unwanted(t), 101, cache.Fresh)
+			})
+		})
+	}
+}
+
+// That an entry cannot be loaded is known for a Fresh from when another attempt was due. Then somebody has to wait again.
+func TestAfterALongPauseTheNextCallerWaitsAgain(t *testing.T) {
+	for name, test := range map[string]struct {
+		pause time.Duration
+		takes time.Duration
+	}{"just known": {pause: 100*time.Millisecond + 10*time.Second - 1}, "known no more": {pause: 100*time.Millisecond + 10*time.Second, takes: time.Second}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := after(time.Minute, brief(10*time.Second, "stale if error"))
+				ctx := with(t.Context(), 0)
+				_, m, err := c.Get(ctx, "a", down)
+				require.NoError(t, err)
+				require.Equal(t, errDown, m.Err)
+				time.Sleep(test.pause)
+				before := time.Now()
+				_, m, err = c.Get(ctx, "a", hang)
+				require.NoError(t, err)
+				require.Equal(t, test.takes, time.Since(before))
+				require.Equal(t, cache.StaleOnError, m.Source)
+				time.Sleep(2 * time.Second)
+			})
+		})
+	}
 }
 
 func TestNothingIsEvictedByAFailure(t *testing.T) {

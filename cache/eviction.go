@@ -44,13 +44,18 @@ func (e *eviction[K, V]) of(n *node[K, V]) *fifo[K, V] {
 	return &e.small
 }
 
+// mostReprieves is how many entries may stay that one for which room is made comes by. Without a bound, the first one
+// after everything was used would go through the whole shard several times, with its lock held.
+const mostReprieves = 512
+
 // evict takes out the entry that is to go.
 func (e *eviction[K, V]) evict(c *Cache[K, V], now int64) *node[K, V] {
-	for {
+	for reprieves := 0; ; reprieves++ {
+		over := reprieves == mostReprieves
 		if e.small.len > e.room/smallShare || e.main.len == 0 {
 			n := e.small.pop()
 			expired := c.windows.isDead(&n.life, now)
-			if expired || n.uses() <= 1 {
+			if expired || over || n.uses() <= 1 {
 				if !expired {
 					e.ghosts.add(c.hash(n.key))
 				}
@@ -61,7 +66,7 @@ func (e *eviction[K, V]) evict(c *Cache[K, V], now int64) *node[K, V] {
 			continue
 		}
 		n := e.main.pop()
-		if n.uses() == 0 || c.windows.isDead(&n.life, now) {
+		if over || n.uses() == 0 || c.windows.isDead(&n.life, now) {
 			return n
 		}
 		n.use.Add(^uint32(0)) // one use less

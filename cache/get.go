@@ -13,9 +13,11 @@ import (
 //
 // load is called on another goroutine, with the values of ctx but not with its end, and not while another is under way
 // for the key, unless that was left running or the key was set or invalidated meanwhile. Its error is returned untouched to all who wait for it, unless a stale value is; it is not remembered but for what
-// [NotFound] marks. A load that asks for its own key waits for itself, until LoadTimeout. A panic of load, and a [runtime.Goexit], is a [*steady.PanicError] with its stack. After a failure, an
-// entry that is stale is not loaded anew for 100 ms, twice that after the next, and so on up to
-// Fresh; until then it is returned at once. That is not so after an error that StaleIf declines: who asks then
+// [NotFound] marks. A load that asks for its own key waits for itself, until LoadTimeout. A panic of load, and a [runtime.Goexit], is a [*steady.PanicError] with its stack.
+//
+// After a failure, an entry that is stale is not loaded anew for 100 ms, twice that after the next, and so on up to
+// Fresh. Then it is loaded in the background: whatever its window, nobody waits to find out what is known, unless the entry
+// was not asked for during another Fresh. That is not so after an error that StaleIf declines: who asks then
 // waits for a load, and gets its error.
 //
 // When ctx ends while Get waits, it returns [steady.ContextErr]; if it was a deadline, the stale value if there is one.
@@ -86,10 +88,10 @@ func (k *look[K, V]) atHand() (a answer[V], ok bool, reason string) {
 		}
 		return k.as(Stale, k.why()), true, k.due(forStale)
 	case ifError:
-		if k.isFinal() || !k.backsOff() {
+		if k.isFinal() || !k.hasFailed {
 			return a, false, ""
 		}
-		return k.as(StaleOnError, k.why()), true, ""
+		return k.as(StaleOnError, k.why()), true, k.due(forStale)
 	case negative:
 		a = answer[V]{meta: Meta{Source: Negative, Age: k.age, Err: k.why()}}
 		a.err = k.why()
@@ -109,11 +111,6 @@ func (k *look[K, V]) due(reason string) string {
 		return reason
 	}
 	return ""
-}
-
-// backsOff reports whether the entry is not to be loaded anew as yet, after a failure.
-func (k *look[K, V]) backsOff() bool {
-	return k.note != nil && k.note.next > k.now && k.note.next != running
 }
 
 // get answers a request whose entry is not calm.

@@ -171,21 +171,25 @@ func (c *Cache[K, V]) examine(ctx context.Context, err error, n uint64, took tim
 		x.final, x.outcome = true, steady.Failure
 	}
 	defer func() { _ = recover() }()
+	if err != nil {
+		c.judge(ctx, &x, took)
+	}
 	x.jitter = steady.Random(ctx, "cache jitter", n)
 	x.backOff = steady.Random(ctx, "cache back-off", n)
-	if err == nil {
-		return x
-	}
-	if exceeded(ctx, err) {
-		x.err = &loadTimeoutError{name: c.name, limit: c.loadTimeout, err: err}
-	}
-	if isNotFound(err) {
+	return x
+}
+
+// judge finds out what the error of a load means.
+func (c *Cache[K, V]) judge(ctx context.Context, x *finding, took time.Duration) {
+	if isNotFound(x.err) {
 		x.notFound, x.outcome = true, steady.Success
-		return x
+		return
+	}
+	if exceeded(ctx, x.err) {
+		x.err = &loadTimeoutError{name: c.name, limit: c.loadTimeout, err: x.err}
 	}
 	x.final = !c.staleIf(x.err)
 	x.outcome = steady.Classifier{}.Outcome(context.Background(), x.err, took)
-	return x
 }
 
 // isNotFound reports whether an error tells that there is nothing. What a load panicked with tells nothing.

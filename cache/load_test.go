@@ -222,10 +222,34 @@ func TestAFinalErrorIsNotMasked(t *testing.T) {
 		require.Equal(t, cache.StaleOnError, meta.Source)
 		time.Sleep(time.Minute)
 		o.fails = forbidden
+		requireGet(t, c, &o, int(o.calls.Load())-1, cache.StaleOnError, 560*time.Second) // nobody knows yet
+		settle()
 		_, _, err = c.Get(t.Context(), "a", o.load)
 		require.Equal(t, forbidden, err)
 	})
 }
+
+// A source of chance that panics is met while a load is judged. It must not make a failure of what is none.
+func TestAPanickingSourceHidesNothing(t *testing.T) {
+	bubble(t, exact(), func(t *testing.T, c *cache.Cache[string, int]) {
+		ctx := steady.ContextWithSource(t.Context(), panicking{})
+		_, _, err := c.Get(ctx, "a", func(context.Context) (int, error) { return 0, cache.NotFound(errors.New("404")) })
+		require.ErrorIs(t, err, cache.ErrNotFound)
+		_, meta, ok := c.Peek("a")
+		require.False(t, ok)
+		require.Equal(t, cache.Negative, meta.Source)
+		require.Zero(t, c.Stats().LoadErrors)
+		c.Set("b", 1)
+		time.Sleep(500 * time.Second)
+		_, meta, err = c.Get(ctx, "b", func(context.Context) (int, error) { return 0, errDown })
+		require.NoError(t, err)
+		require.Equal(t, cache.StaleOnError, meta.Source)
+	})
+}
+
+type panicking struct{}
+
+func (panicking) Float64(string, uint64) float64 { panic("no chance") }
 
 func TestWhatKeepsALoadFromStartingIsMasked(t *testing.T) {
 	for name, tt := range map[string]struct {

@@ -34,11 +34,7 @@ func (c *Cache[K, V]) GetMany(ctx context.Context, keys []K, load func(ctx conte
 		w := &wants[i]
 		for w.isOpen() {
 			w.look = c.look(r)
-			var reason string
-			if w.answer, w.atHand, reason = w.look.atHand(); w.atHand {
-				if reason != "" && ended == nil {
-					stale = cmp.Or(c.hold(ctx, w.look, reason, stale), stale)
-				}
+			if w.answer, w.atHand, w.due = w.look.atHand(); w.atHand {
 				continue
 			}
 			if w.err = ended; ended == nil {
@@ -46,6 +42,11 @@ func (c *Cache[K, V]) GetMany(ctx context.Context, keys []K, load func(ctx conte
 				w.load, f, w.err = c.join(ctx, w.look, missing)
 				missing = cmp.Or(f, missing)
 			}
+		}
+	}
+	for i := range wants { // after those that somebody waits for have their place
+		if w := &wants[i]; w.due != "" && ended == nil {
+			stale = cmp.Or(c.hold(ctx, w.look, w.due, stale), stale)
 		}
 	}
 	for _, f := range []*flight[K, V]{missing, stale} {
@@ -104,6 +105,7 @@ type want[K comparable, V any] struct {
 	look look[K, V]
 	answer[V]
 	atHand bool        // the answer need not be waited for
+	due    string      // why the entry should be loaded in the background, if it should
 	load   *load[K, V] // that is to bring it
 	err    error       // why there is neither
 }

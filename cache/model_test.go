@@ -4,6 +4,7 @@
 // Planted: window.go: fail forgets failures, or final; the back-off is capped at twice Fresh → a load too many or too few
 // Planted: window.go: hold forgets failures, final or the error → the same, or Meta.Err is nil
 // Planted: get.go: an entry that is final is returned as stale; a load that runs in the background is taken for a back-off
+// Planted: window.go: nobody waits for a Fresh less, or 1 ns more, after a failure; hasFailed without an error; many.go: what runs in the background takes the last place
 // Planted: get.go: due at once, or 1 ns late; no hold when there is no place; a load for a context that is done → the loads differ
 // Planted: get.go: join does not look for a load under way → two loads
 // Planted: get.go: instead looks at the windows of now, or tells the age at the beginning → "", want "stale on error"; the age differs
@@ -215,12 +216,13 @@ type wanted struct {
 	at      time.Duration
 	have    outcome
 	atHand  bool
+	due     bool // to be loaded in the background
 	load    *loading
 	refused error // why there is neither
 }
 
-// look is what a request does before it waits. With flights it may begin one for what is missing and one in the background.
-func (m *machine) look(key int, done error, p plan, missing, background **flight) *wanted {
+// look is what a request does for each key before it waits. It may begin a flight for what is missing.
+func (m *machine) look(key int, done error, p plan, missing **flight) *wanted {
 	w := &wanted{key: key, at: m.now}
 	e := m.entries[key]
 	switch phase := m.phase(e, m.now); {
@@ -228,12 +230,13 @@ func (m *machine) look(key int, done error, p plan, missing, background **flight
 		w.atHand, w.have = true, m.as(e, cache.Fresh, nil)
 	case phase == early:
 		w.atHand, w.have = true, m.as(e, cache.Fresh, nil)
-		m.refresh(key, e, done, p, background)
+		w.due = done == nil
 	case phase == stale && !e.final:
 		w.atHand, w.have = true, m.as(e, cache.Stale, e.err)
-		m.refresh(key, e, done, p, background)
-	case phase == last && !e.final && !e.running && m.now < e.next:
+		w.due = done == nil
+	case phase == last && !e.final && e.err != nil && (e.running || m.now < e.next+m.config.Fresh):
 		w.atHand, w.have = true, m.as(e, cache.StaleOnError, e.err)
+		w.due = done == nil
 	case phase == none:
 		w.atHand, w.have = true, m.as(e, cache.Negative, e.negative)
 		w.have.err, w.have.value = e.negative, 0
@@ -261,8 +264,9 @@ func (m *machine) as(e *entry, s cache.Source, why error) outcome {
 }
 
 // refresh begins a load in the background if one is due.
-func (m *machine) refresh(key int, e *entry, done error, p plan, background **flight) {
-	if done != nil || e.running || m.now < e.next || m.listed(key) != nil {
+func (m *machine) refresh(w *wanted, p plan, background **flight) {
+	key, e := w.key, m.entries[w.key]
+	if !w.due || e.running || m.now < e.next || m.listed(key) != nil {
 		return
 	}
 	if *background == nil {
@@ -542,7 +546,9 @@ func (m *machine) getBy(t *rapid.T, ctx context.Context, done error, patience ti
 
 func (m *machine) getKey(t *rapid.T, ctx context.Context, key int, p plan, done error, patience time.Duration, err error) {
 	var missing, background *flight
-	want := m.answer(m.look(key, done, p, &missing, &background), patience, err)
+	w := m.look(key, done, p, &missing)
+	m.refresh(w, p, &background)
+	want := m.answer(w, patience, err)
 	m.count(want)
 
 	v, meta, err := m.c.Get(ctx, key, func(ctx context.Context) (int, error) {
@@ -590,8 +596,11 @@ func (m *machine) getMany(t *rapid.T) {
 	var wants []*wanted
 	for i, key := range keys {
 		if !slices.Contains(keys[:i], key) {
-			wants = append(wants, m.look(key, nil, p, &missing, &background))
+			wants = append(wants, m.look(key, nil, p, &missing))
 		}
+	}
+	for _, w := range wants {
+		m.refresh(w, p, &background)
 	}
 	for _, f := range []*flight{missing, background} {
 		if f == nil || p.ending != obeys {
@@ -704,7 +713,7 @@ func (m *machine) sleepToEnd(t *rapid.T) {
 			ends = append(ends, e.at+m.config.NegativeFor)
 		}
 		if e.next > 0 {
-			ends = append(ends, e.next, e.next, e.next)
+			ends = append(ends, e.next, e.next, e.next, e.next+fresh)
 		}
 	}
 	ends = slices.DeleteFunc(ends, func(end time.Duration) bool { return end <= m.now })

@@ -12,6 +12,7 @@
 // Planted: shard.go: find does not compare keys; put publishes a node before it has its next → a wrong value; an endless chain
 // Planted: cache.go, get.go: Peek, look or instead takes find in place of findLocked → no value (instead: the context's error)
 // Planted: cache.go: InvalidateAll or Close clears one shard after the other → none is in the first, want 120 or so
+// Planted: eviction.go: no bound for reprieves → 30,000 uses are taken away, or all of a shard's
 // Planted: cache.go: what is left of MaxEntries goes to no shard → MaxEntries is 8,192, want 8,200
 
 package cache
@@ -552,6 +553,47 @@ func TestWhatHasGoneIsNotKeptInMemory(t *testing.T) {
 	c.Close()
 	require.Zero(t, c.Len())
 	runtime.KeepAlive(c)
+}
+
+// After everything was used, the first entry that comes finds nothing that may go. It does not go through all there is.
+func TestWhoComesFirstAfterAllWereUsedDoesNotSearchAll(t *testing.T) {
+	const room = 10_000
+	for name, inMain := range map[string]bool{"small queue": false, "main queue": true} {
+		t.Run(name, func(t *testing.T) {
+			c := MustNew[int, int](Config{MaxEntries: room, Fresh: time.Hour, LoadTimeout: 1})
+			for key := range 2 * room {
+				c.Set(key, key)
+			}
+			require.Equal(t, room, c.Len())
+			all := 0
+			for i := range c.shards {
+				q := &c.shards[i].queue
+				for inMain && q.small.len > 0 {
+					q.toMain(q.small.pop())
+				}
+				for _, queue := range []*fifo[int, int]{&q.small, &q.main} {
+					for n := queue.first; n != nil; n = n.succ {
+						n.use.Or(mostUses)
+						all += int(mostUses)
+					}
+				}
+			}
+			c.Set(-1, -1)
+			left := 0
+			for i := range c.shards {
+				q := &c.shards[i].queue
+				for _, queue := range []*fifo[int, int]{&q.small, &q.main} {
+					for n := queue.first; n != nil; n = n.succ {
+						left += int(n.uses())
+					}
+				}
+			}
+			require.Equal(t, room, c.Len())
+			require.LessOrEqual(t, all-left, (mostReprieves+1)*int(mostUses), "uses taken away")
+			_, _, ok := c.Peek(-1)
+			require.True(t, ok)
+		})
+	}
 }
 
 func TestGhostsAreBounded(t *testing.T) {

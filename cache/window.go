@@ -101,9 +101,10 @@ const jump = int64(time.Minute)
 
 // An assessment is what an entry is good for at one moment.
 type assessment struct {
-	window window
-	age    time.Duration
-	note   *note // may be nil
+	window    window
+	age       time.Duration
+	note      *note // may be nil
+	hasFailed bool  // to be loaded anew, of late
 }
 
 // why returns the error of the last load of the entry, or nil.
@@ -129,7 +130,13 @@ func (w *windows) assess(l *life, now int64) assessment {
 		at = now
 	}
 	age := max(now-at, 0)
-	return assessment{window: w.at(l, age, n), age: time.Duration(age), note: n}
+	return assessment{window: w.at(l, age, n), age: time.Duration(age), note: n, hasFailed: w.hasFailed(n, now)}
+}
+
+// hasFailed reports whether it is known that an entry cannot be loaded anew: since less than Fresh, as all that
+// the cache knows, from when another attempt was due.
+func (w *windows) hasFailed(n *note, now int64) bool {
+	return n != nil && n.err != nil && now-n.next < w.fresh
 }
 
 // at returns the window of an age. All windows of an entry are shortened by the same factor, which its

@@ -178,6 +178,7 @@ func TestAFlappingOriginIsCalledAtABoundedRate(t *testing.T) {
 					time.Sleep(100 * time.Millisecond)
 					_, _, err := c.Get(t.Context(), "a", o.load)
 					require.NoError(t, err)
+					settle()
 				}
 				// Once backed off, one load in between a half and the whole of Fresh.
 				n := float64(o.calls.Load())
@@ -186,7 +187,10 @@ func TestAFlappingOriginIsCalledAtABoundedRate(t *testing.T) {
 				require.Greater(t, n, hour/fresh.Seconds())
 				o.fails = nil
 				time.Sleep(fresh)
-				requireGet(t, c, &o, int(n)+1, cache.Loaded, 0)
+				_, _, err := c.Get(t.Context(), "a", o.load)
+				require.NoError(t, err)
+				settle()
+				requireGet(t, c, &o, int(n)+1, cache.Fresh, 0)
 				o.fails = errDown
 				time.Sleep(fresh)
 				_, meta, err := c.Get(t.Context(), "a", o.load)
@@ -196,6 +200,7 @@ func TestAFlappingOriginIsCalledAtABoundedRate(t *testing.T) {
 				before := o.calls.Load()
 				_, _, err = c.Get(t.Context(), "a", o.load)
 				require.NoError(t, err)
+				settle()
 				require.Equal(t, before+1, o.calls.Load())
 			})
 		})
