@@ -62,6 +62,10 @@ func (e *Error) Error() string {
 	return s
 }
 
+// Repeated reports whether there was more than one attempt: then what Err says of itself, such as that it had no effect, need
+// not hold for those before it.
+func (e *Error) Repeated() bool { return e.Attempts > 1 }
+
 // Unwrap returns Err.
 func (e *Error) Unwrap() error { return e.Err }
 

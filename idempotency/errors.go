@@ -1,0 +1,178 @@
+package idempotency
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/steady-go/steady"
+)
+
+var (
+	// ErrInFlight is matched by the rejection of a duplicate whose original is at work.
+	ErrInFlight = errors.New("idempotency: in flight")
+
+	// ErrMismatch is matched by the rejection of a key that was used for something else.
+	ErrMismatch = errors.New("idempotency: key was used for another request")
+
+	// ErrUnknown is matched by the error for a key whose call may have had its effect, or not: the process that made it died or stalled, it failed
+	// in a way that tells neither, or its outcome could not be stored. With [Rerun] nobody gets it. It is
+	// permanent to retries, and no rejection: whoever does something else instead may do it twice.
+	ErrUnknown = errors.New("idempotency: outcome unknown")
+
+	// ErrNotReplayable is matched by the error of a duplicate whose original is done, but has left an outcome that cannot be
+	// returned again: too large, not to be encoded or decoded, or sent as it was made. It is permanent to retries, and no rejection.
+	ErrNotReplayable = errors.New("idempotency: done, but not replayable")
+
+	// ErrStore is matched by the rejection when the [Store] fails, which is also matched by the store's error.
+	ErrStore = errors.New("idempotency: store failed")
+
+	// ErrLost is returned by a [Store] to who is not the owner of a key. It is the error of a Do whose key somebody else has
+	// claimed meanwhile: what its call did may be done again.
+	ErrLost = errors.New("idempotency: not the owner of the key")
+
+	// ErrLeaseLost is the cause (see [context.Cause]) of the context of a call whose lease has passed, or was lost.
+	ErrLeaseLost = errors.New("idempotency: lease lost")
+
+	// ErrMaxRun is the cause of the context of a call that ran for longer than MaxRun.
+	ErrMaxRun = errors.New("idempotency: ran for too long")
+)
+
+// Final marks err as an answer that another attempt would only repeat, such as a card that was declined: it is stored, and returned to every
+// duplicate. There it has the same text, and matches those of [Config.Errors] that err matches. It is
+// permanent to retries. Final returns nil if err is nil.
+func Final(err error) error { return marked(err, final) }
+
+// NotApplied marks err as the error of a call that had no effect, whatever it did: the key is released, and the next who comes makes
+// the call. Where a retry has made several attempts, what the last one says of itself does not hold for those before, and the mark
+// does not count: put it around the retry if it holds for all. NotApplied returns nil if err is nil.
+func NotApplied(err error) error { return marked(err, notApplied) }
+
+// MaybeApplied marks err as the error of a call that may have had an effect, as errors are without a mark unless they are
+// rejections: use it for the rejection of a part of the call, which would otherwise be taken for one of the whole.
+// MaybeApplied returns nil if err is nil.
+func MaybeApplied(err error) error { return marked(err, unknown) }
+
+func marked(err error, as verdict) error {
+	if err == nil {
+		return nil
+	}
+	return &mark{err: err, as: as}
+}
+
+// A verdict is what the error of a call says of its effect.
+type verdict uint8
+
+const (
+	unknown verdict = iota
+	notApplied
+	final
+)
+
+type mark struct {
+	err error
+	as  verdict
+}
+
+func (m *mark) Error() string { return m.err.Error() }
+
+// Unwrap hides a rejection that may be one of a part: whoever sees it takes the whole for never started.
+func (m *mark) Unwrap() error {
+	if _, rejected := steady.AsRejection(m.err); rejected && m.as == unknown {
+		return nil
+	}
+	return m.err
+}
+
+// Is shows to errors.Is what Unwrap hides.
+func (m *mark) Is(target error) bool { return errors.Is(m.err, target) }
+
+// Permanent reports whether another attempt is in vain; see steady.IsPermanent.
+func (m *mark) Permanent() bool { return m.as == final }
+
+// judge returns what err says of the effect of the call that returned it. The outermost mark counts.
+func judge(err error) verdict {
+	if v, ok := markOf(err, false); ok {
+		return v
+	}
+	if _, rejected := steady.AsRejection(err); rejected {
+		return notApplied
+	}
+	return unknown
+}
+
+// markOf returns the first mark in the tree of err. repeated says that several attempts were made of which this is the error of the last.
+func markOf(err error, repeated bool) (v verdict, ok bool) {
+	switch e := err.(type) {
+	case *mark:
+		if repeated && e.as == notApplied {
+			return unknown, true
+		}
+		return e.as, true
+	case interface{ Repeated() bool }:
+		repeated = repeated || e.Repeated()
+	}
+	switch e := err.(type) {
+	case interface{ Unwrap() error }:
+		return markOf(e.Unwrap(), repeated)
+	case interface{ Unwrap() []error }:
+		// Several errors agree, or the effect is unknown.
+		for i, err := range e.Unwrap() {
+			w, marked := markOf(err, repeated)
+			if i > 0 && (marked != ok || w != v) {
+				return unknown, true
+			}
+			v, ok = w, marked
+		}
+	}
+	return v, ok
+}
+
+// An inFlight is the rejection of a duplicate whose original is at work.
+type inFlight struct {
+	name string
+	left time.Duration
+}
+
+// comeBack is the longest that a duplicate is told to stay away: most calls end long before their lease.
+const comeBack = time.Second
+
+func (e *inFlight) Error() string {
+	if e.name == "" {
+		return ErrInFlight.Error()
+	}
+	return ErrInFlight.Error() + " (" + e.name + ")"
+}
+
+// Is reports whether target is ErrInFlight.
+func (e *inFlight) Is(target error) bool { return target == ErrInFlight }
+
+// RejectedBy tells which guard refused.
+func (e *inFlight) RejectedBy() (policy, name, key string) { return policyName, e.name, "" }
+
+// RetryAfter returns what is left of the lease, or a second if that is less.
+func (e *inFlight) RetryAfter() (time.Duration, bool) { return min(e.left, comeBack), true }
+
+// A storeError is the rejection when the store fails before the call.
+type storeError struct {
+	name string
+	err  error
+}
+
+func (e *storeError) Error() string {
+	if e.name == "" {
+		return fmt.Sprintf("%v: %v", ErrStore, e.err)
+	}
+	return fmt.Sprintf("%v (%s): %v", ErrStore, e.name, e.err)
+}
+
+func (e *storeError) Unwrap() error { return e.err }
+
+// Is reports whether target is ErrStore.
+func (e *storeError) Is(target error) bool { return target == ErrStore }
+
+// RejectedBy tells which guard refused.
+func (e *storeError) RejectedBy() (policy, name, key string) { return policyName, e.name, "" }
+
+// RetryAfter reports false: it cannot tell.
+func (e *storeError) RetryAfter() (time.Duration, bool) { return 0, false }

@@ -1,0 +1,328 @@
+package idempotency
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/steady-go/steady"
+)
+
+// An Execution is one attempt at the call of a key.
+type Execution struct {
+	Key       string // as the store knows it: 64 hex characters
+	Token     string // of this execution
+	Fence     uint64 // grows with each execution of the key: let what is written refuse a lower one than it has seen
+	Attempt   int    // how often the key was claimed, this time included
+	Recovered bool   // an earlier execution may have had its effect, or a part of it
+
+	guard *Guard
+}
+
+// DownstreamKey returns the key to hand on to another system for one step of the call. It is the same in each attempt.
+func (e Execution) DownstreamKey(step string) string { return digest(Join(e.Key, step)) }
+
+// Finish stores v as the value of the call, before it returns, in a store that is bound to a transaction, such as that of
+// contrib/sql: the outcome is there if and only if the data is that the transaction changes. It returns [ErrLost], and the transaction must be rolled
+// back, when somebody else has claimed the key. The call should return v.
+func (e Execution) Finish(ctx context.Context, in Store, v any) error {
+	return in.Finish(ctx, e.Key, e.Token, e.guard.encode(v, nil), e.guard.keep)
+}
+
+type executionKey struct{}
+
+// FromContext returns the execution that ctx belongs to, and false if it belongs to none.
+func FromContext(ctx context.Context) (Execution, bool) {
+	e, ok := ctx.Value(executionKey{}).(Execution)
+	return e, ok
+}
+
+// An entrance is a Do, or a Once, before its call.
+type entrance struct {
+	g      *Guard
+	ctx    context.Context
+	store  Store
+	inTx   bool          // it is a Once: the store is bound to a transaction of the caller's
+	waited time.Duration // for the original
+}
+
+// The first and the longest interval at which a duplicate that waits asks the store.
+const (
+	firstInterval   = 10 * time.Millisecond
+	longestInterval = 250 * time.Millisecond
+)
+
+// enter claims the key. It returns what is to be run, or the outcome that is there, or an error.
+func (e *entrance) enter(key, fingerprint string) (*run, Outcome, error) {
+	g := e.g
+	if e.ctx.Err() != nil {
+		return nil, nil, g.report.ContextDone(e.ctx, 0)
+	}
+	c := g.claim(key, fingerprint)
+	var waitUntil time.Time
+	for interval := firstInterval; ; interval = min(2*interval, longestInterval) {
+		asked := time.Now()
+		grant, err := e.store.Begin(e.ctx, c)
+		if err != nil {
+			return nil, nil, e.withdraw(c, err)
+		}
+		switch grant.Status {
+		case Acquired:
+			return e.begin(c, grant, asked), nil, nil
+		case Done:
+			return nil, grant.Outcome, nil
+		case Mismatch:
+			g.counts.mismatches.Add(1)
+			return nil, nil, e.reject("mismatch", g.mismatch)
+		case Unknown:
+			g.counts.unknown.Add(1)
+			return nil, nil, e.done("unknown", steady.Failure, steady.Permanent(ErrUnknown))
+		case Busy:
+		default:
+			return nil, nil, e.withdraw(c, fmt.Errorf("status %d", grant.Status))
+		}
+		if waitUntil.IsZero() {
+			waitUntil = asked.Add(g.wait)
+		}
+		left := time.Until(waitUntil)
+		if left <= 0 {
+			g.counts.inFlight.Add(1)
+			return nil, nil, e.reject("in flight", &inFlight{g.name, grant.LeaseLeft})
+		}
+		pause := time.NewTimer(min(interval, left))
+		select {
+		case <-pause.C:
+		case <-e.ctx.Done():
+			pause.Stop()
+			return nil, nil, g.report.ContextDone(e.ctx, e.waited+time.Since(asked))
+		}
+		e.waited += time.Since(asked)
+	}
+}
+
+func (g *Guard) claim(key, fingerprint string) Claim {
+	c := Claim{Key: g.keyOf(key), Token: rand.Text(), Lease: g.lease, Keep: g.keep, RefuseUnknown: g.onUnknown == Refuse}
+	if fingerprint != "" {
+		c.Fingerprint = digest(fingerprint)
+	}
+	return c
+}
+
+// withdraw is the end of a Do whose claim has failed. The store may have it all the same, and is told that nothing was done.
+func (e *entrance) withdraw(c Claim, err error) error {
+	if !e.inTx {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(e.ctx), withdrawFor)
+		defer cancel()
+		_ = e.store.Release(ctx, c.Key, c.Token)
+	}
+	if e.ctx.Err() != nil {
+		return e.g.report.ContextDone(e.ctx, e.waited)
+	}
+	e.g.counts.storeErrors.Add(1)
+	return e.reject("store", &storeError{e.g.name, err})
+}
+
+// withdrawFor is how long the store has to take a claim back. Whoever waits has no use for it.
+const withdrawFor = 250 * time.Millisecond
+
+func (e *entrance) reject(reason string, err error) error {
+	return e.g.report.Reject(e.ctx, reason, e.waited, err)
+}
+
+// done reports the end of a Do that made no call, and returns err.
+func (e *entrance) done(reason string, o steady.Outcome, err error) error {
+	e.g.report.Emit(e.ctx, steady.Event{Kind: steady.KindDone, Outcome: o, Wait: e.waited, Reason: reason, Err: err})
+	return err
+}
+
+// replay puts the value of an outcome into v, a pointer, or returns its error.
+func (e *entrance) replay(o Outcome, v any) error {
+	err := e.g.decode(o, v)
+	switch {
+	case err == nil:
+		e.g.counts.replays.Add(1)
+		return e.done("replayed", steady.Success, nil)
+	case errors.Is(err, ErrNotReplayable):
+		e.g.counts.notReplayable.Add(1)
+		return e.done("not replayable", steady.Failure, err)
+	}
+	e.g.counts.replays.Add(1)
+	return e.done("replayed", steady.Ignored, err)
+}
+
+// A run is an execution under way.
+type run struct {
+	*entrance
+	exec   Execution
+	ctx    context.Context // of the call
+	cancel func()
+	lease  *keeper // nil in a transaction
+	began  time.Time
+	ended  bool
+}
+
+// begin begins the execution of a claim that was asked for at a time.
+func (e *entrance) begin(c Claim, grant Grant, asked time.Time) *run {
+	g := e.g
+	r := &run{
+		entrance: e, began: time.Now(), cancel: func() {},
+		exec: Execution{Key: c.Key, Token: c.Token, Fence: grant.Fence, Attempt: grant.Attempt, Recovered: grant.Recovered, guard: g},
+	}
+	g.counts.executions.Add(1)
+	g.counts.running.Add(1)
+	if grant.Recovered {
+		g.counts.recoveries.Add(1)
+	}
+	r.ctx = context.WithValue(e.ctx, executionKey{}, r.exec)
+	if !e.inTx {
+		ctx, stop := context.WithTimeoutCause(r.ctx, g.maxRun, ErrMaxRun)
+		ctx, end := context.WithCancelCause(ctx)
+		r.ctx, r.cancel = ctx, func() { end(nil); stop() }
+		r.lease = g.keepLease(ctx, r.exec, asked, end)
+	}
+	return r
+}
+
+// end settles the key of a call that has returned v and err. It returns what Do returns beside v, and whether v is to be returned.
+func (r *run) end(v any, err error) (info Info, stands bool, _ error) {
+	cause := context.Cause(r.ctx)
+	ran := r.stop()
+	info.Execution = r.exec
+	verdict := final
+	if err != nil {
+		verdict = judge(err)
+	}
+	var result string
+	switch {
+	case verdict == final:
+		result, info.Err = r.finish(r.g.encode(v, err))
+	case r.inTx:
+		result = "rolled back"
+	case verdict == notApplied:
+		r.g.counts.releases.Add(1)
+		result, info.Err = "released", r.letGo(r.store.Release)
+	default:
+		r.g.counts.left.Add(1)
+		result, info.Err = "left unknown", r.leave()
+		if cause == ErrLeaseLost || cause == ErrMaxRun {
+			err = &unsettledError{err: err, why: cause}
+		}
+	}
+	if verdict == final && info.Err != nil && (r.inTx || errors.Is(info.Err, ErrLost)) {
+		e := &unsettledError{err: err, why: info.Err}
+		r.report(ran, result, steady.Failure, e)
+		return info, false, e
+	}
+	r.report(ran, result, steady.Classifier{}.Outcome(r.entrance.ctx, err, ran), err)
+	return info, true, err
+}
+
+// unwind settles the key of a call that panics or ends its goroutine.
+func (r *run) unwind() {
+	if r.ended {
+		return
+	}
+	ran := r.stop()
+	r.g.counts.left.Add(1)
+	if !r.inTx {
+		_ = r.leave()
+	}
+	r.report(ran, "left unknown", steady.Failure, steady.ErrNoReturn)
+}
+
+// stop ends the lease's keeping, and the call's context.
+func (r *run) stop() (ran time.Duration) {
+	r.ended = true
+	ran = time.Since(r.began)
+	if r.lease != nil {
+		r.lease.stop()
+	}
+	r.cancel()
+	r.g.counts.running.Add(-1)
+	return ran
+}
+
+func (r *run) report(ran time.Duration, result string, o steady.Outcome, err error) {
+	r.g.report.Emit(r.entrance.ctx, steady.Event{
+		Kind: steady.KindDone, Outcome: o, Duration: ran, Wait: r.waited, Attempt: r.exec.Attempt, Reason: result, Err: err,
+	})
+}
+
+// How often and for how long the guard tries to store an outcome: a blink of the store must not make it unknown, and a store that hangs
+// must not keep the caller, who has it.
+const (
+	finishTries = 3
+	finishFor   = 5 * time.Second
+)
+
+// finish stores the outcome, and returns the result to report.
+func (r *run) finish(o Outcome) (result string, err error) {
+	switch err := r.tryFinish(o); {
+	case err == nil && r.exec.Recovered:
+		return "recovered", nil
+	case err == nil:
+		return "run", nil
+	case errors.Is(err, ErrLost):
+		r.g.counts.lost.Add(1)
+		return "lost", err
+	default:
+		r.g.counts.storeErrors.Add(1)
+		return "not stored", &storeError{r.g.name, err}
+	}
+}
+
+// tryFinish stores the outcome, if need be at the third try.
+func (r *run) tryFinish(o Outcome) (err error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.entrance.ctx), finishFor)
+	defer cancel()
+	for try := range finishTries {
+		if try > 0 {
+			select {
+			case <-time.After(firstInterval << (3 * (try - 1))): // 10 and 80 ms
+			case <-ctx.Done():
+				return err
+			}
+		}
+		err = r.store.Finish(ctx, r.exec.Key, r.exec.Token, o, r.g.keep)
+		if err == nil || errors.Is(err, ErrLost) || r.inTx {
+			return err
+		}
+	}
+	return err
+}
+
+// leave gives the key back with its outcome unknown.
+func (r *run) leave() error {
+	return r.letGo(func(ctx context.Context, key, token string) error { return r.store.Extend(ctx, key, token, 0) })
+}
+
+// letGo gives the key back. If that fails, the lease lapses.
+func (r *run) letGo(how func(ctx context.Context, key, token string) error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.entrance.ctx), withdrawFor)
+	defer cancel()
+	return how(ctx, r.exec.Key, r.exec.Token)
+}
+
+// An unsettledError is that of a Do that has lost its lease, or whose key somebody else has claimed meanwhile, and of a Once that must be rolled back.
+type unsettledError struct {
+	err error // what the call returned; may be nil
+	why error
+}
+
+func (e *unsettledError) Error() string {
+	s := ErrUnknown.Error() + ": " + e.why.Error()
+	if e.err != nil {
+		s += ": " + e.err.Error()
+	}
+	return s
+}
+
+// Is shows what it matches to errors.Is alone: the call was started, so that it is no rejection.
+func (e *unsettledError) Is(target error) bool {
+	return target == ErrUnknown || errors.Is(e.why, target) || errors.Is(e.err, target)
+}
+
+// Permanent reports true: whoever has the key will tell.
+func (e *unsettledError) Permanent() bool { return true }

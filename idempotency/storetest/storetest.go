@@ -1,0 +1,469 @@
+// Package storetest tests stores of package idempotency: what any [idempotency.Store] must obey ([TestStore]), and what must hold of
+// one that outlives its process when that is killed ([TestCrashes]).
+//
+//	func TestConformance(t *testing.T) {
+//		storetest.TestStore(t, func(t *testing.T) func() idempotency.Store {
+//			table := newTable(t)
+//			return func() idempotency.Store { return connect(t, table) }
+//		})
+//	}
+package storetest
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/steady-go/steady/idempotency"
+)
+
+// TestStore tests a store against the contract of [idempotency.Store]. open makes a store, empty, and returns a func that returns
+// a client of it; it may return the same each time, if one process is all that can use it. The test takes some seconds, in which leases of 100 ms lapse, or none in a synctest bubble.
+func TestStore(t *testing.T, open func(t *testing.T) (client func() idempotency.Store)) {
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			client := open(t)
+			test.run(&suite{T: t, Store: client(), client: client})
+		})
+	}
+}
+
+// The times of the tests. A short lease or retention has lapsed after a while, and not at once.
+const (
+	short = 100 * time.Millisecond
+	while = 130 * time.Millisecond
+	long  = time.Hour
+)
+
+// A suite is one test of a store.
+type suite struct {
+	*testing.T
+	idempotency.Store
+	client func() idempotency.Store
+}
+
+func (s *suite) ctx() context.Context { return s.Context() }
+
+// key returns the form that all keys have.
+func key(n int) string { return fmt.Sprintf("%064x", n) }
+
+var (
+	oneFingerprint     = strings.Repeat("1", 64)
+	anotherFingerprint = strings.Repeat("2", 64)
+)
+
+// claim returns one of key 0, by a token.
+func claim(token string) idempotency.Claim {
+	return idempotency.Claim{Key: key(0), Token: token, Fingerprint: oneFingerprint, Lease: long, Keep: 2 * long}
+}
+
+// shortly is claim with a lease that soon lapses.
+func shortly(token string) idempotency.Claim {
+	c := claim(token)
+	c.Lease = short
+	return c
+}
+
+func (s *suite) begin(c idempotency.Claim) idempotency.Grant {
+	s.Helper()
+	g, err := s.Begin(s.ctx(), c)
+	require.NoError(s, err)
+	return g
+}
+
+// requireStatus claims and requires that status.
+func (s *suite) requireStatus(want idempotency.Status, c idempotency.Claim) idempotency.Grant {
+	s.Helper()
+	g := s.begin(c)
+	require.Equal(s, want.String(), g.Status.String())
+	return g
+}
+
+// requireAcquired claims and requires that it succeeds as that attempt.
+func (s *suite) requireAcquired(c idempotency.Claim, attempt int, recovered bool) (fence uint64) {
+	s.Helper()
+	g := s.requireStatus(idempotency.Acquired, c)
+	require.Equal(s, attempt, g.Attempt, "attempt")
+	require.Equal(s, recovered, g.Recovered, "recovered")
+	require.Positive(s, g.Fence)
+	return g.Fence
+}
+
+// requireDone requires the outcome of key 0.
+func (s *suite) requireDone(want string) {
+	s.Helper()
+	g := s.requireStatus(idempotency.Done, claim("who asks"))
+	require.Equal(s, want, string(g.Outcome))
+}
+
+func (s *suite) finish(token, outcome string) error {
+	return s.Finish(s.ctx(), key(0), token, idempotency.Outcome(outcome), long)
+}
+func (s *suite) extend(token string, lease time.Duration) error {
+	return s.Extend(s.ctx(), key(0), token, lease)
+}
+func (s *suite) release(token string) error { return s.Release(s.ctx(), key(0), token) }
+
+// requireRefused requires that a token may do nothing.
+func (s *suite) requireRefused(token string) {
+	s.Helper()
+	require.ErrorIs(s, s.extend(token, long), idempotency.ErrLost, "Extend")
+	require.ErrorIs(s, s.extend(token, 0), idempotency.ErrLost, "Extend by 0")
+	require.ErrorIs(s, s.finish(token, "refused"), idempotency.ErrLost, "Finish")
+	require.ErrorIs(s, s.release(token), idempotency.ErrLost, "Release")
+}
+
+var tests = []struct {
+	name string
+	run  func(*suite)
+}{
+	{"a new key is acquired", func(s *suite) {
+		s.requireAcquired(claim("a"), 1, false)
+	}},
+	{"keys do not know of each other", func(s *suite) {
+		for n := range 3 {
+			c := claim("a")
+			c.Key = key(n)
+			s.requireAcquired(c, 1, false)
+		}
+		require.NoError(s, s.finish("a", "done"))
+		c := claim("b")
+		c.Key = key(1)
+		s.requireStatus(idempotency.Busy, c)
+	}},
+	{"a key that is claimed is busy", func(s *suite) {
+		s.requireAcquired(claim("a"), 1, false)
+		for range 3 {
+			g := s.requireStatus(idempotency.Busy, claim("b"))
+			require.Greater(s, g.LeaseLeft, long-time.Minute)
+			require.LessOrEqual(s, g.LeaseLeft, long)
+		}
+		s.requireRefused("b")
+		require.NoError(s, s.finish("a", "done"))
+	}},
+	{"a claim may be repeated", func(s *suite) {
+		fence := s.requireAcquired(shortly("a"), 1, false)
+		require.Equal(s, fence, s.requireAcquired(claim("a"), 1, false))
+		time.Sleep(while)
+		s.requireStatus(idempotency.Busy, claim("b")) // the repetition's lease counts
+		require.NoError(s, s.extend("a", 0))
+		require.Equal(s, fence, s.requireAcquired(claim("a"), 1, false), "while nobody else has claimed it")
+
+		require.NoError(s, s.extend("a", 0))
+		fence = s.requireAcquired(claim("b"), 2, true)
+		require.Equal(s, fence, s.requireAcquired(claim("b"), 2, true), "it is told again of the recovery")
+	}},
+	{"another fingerprint is a mismatch", func(s *suite) {
+		other := claim("b")
+		other.Fingerprint = anotherFingerprint
+		other.RefuseUnknown = true
+		s.requireAcquired(shortly("a"), 1, false)
+		s.requireStatus(idempotency.Mismatch, other)
+		time.Sleep(while)
+		s.requireStatus(idempotency.Mismatch, other) // the record outlives the lease
+		require.NoError(s, s.finish("a", "done"))
+		s.requireStatus(idempotency.Mismatch, other)
+		s.requireDone("done")
+	}},
+	{"another fingerprint is a mismatch after a release", func(s *suite) {
+		s.requireAcquired(claim("a"), 1, false)
+		require.NoError(s, s.release("a"))
+		other := claim("b")
+		other.Fingerprint = anotherFingerprint
+		s.requireStatus(idempotency.Mismatch, other)
+		s.requireAcquired(claim("c"), 2, false)
+	}},
+	{"no fingerprint matches any", func(s *suite) {
+		none, other := claim("b"), claim("c")
+		none.Fingerprint, other.Fingerprint = "", anotherFingerprint
+		s.requireAcquired(claim("a"), 1, false)
+		s.requireStatus(idempotency.Busy, none)
+		require.NoError(s, s.extend("a", 0))
+		s.requireAcquired(none, 2, true)
+		s.requireStatus(idempotency.Mismatch, other) // the record has kept its own
+		require.NoError(s, s.finish("b", "done"))
+		s.requireStatus(idempotency.Done, none)
+		s.requireStatus(idempotency.Mismatch, other)
+	}},
+	{"a record without a fingerprint takes the first", func(s *suite) {
+		none, other := claim("a"), claim("c")
+		none.Fingerprint, other.Fingerprint = "", anotherFingerprint
+		s.requireAcquired(none, 1, false)
+		require.NoError(s, s.release("a"))
+		s.requireAcquired(claim("b"), 2, false)
+		s.requireStatus(idempotency.Mismatch, other)
+	}},
+	{"an outcome comes back to the byte", func(s *suite) {
+		for n, want := range []string{"", "done", "\x00\xff\xfe\r\n' \" \\ \u2028 %s {1} $1 ?", strings.Repeat("ü\x00", 500_000)} {
+			c := claim("a")
+			c.Key = key(n)
+			s.requireAcquired(c, 1, false)
+			require.NoError(s, s.Finish(s.ctx(), c.Key, "a", idempotency.Outcome(want), long))
+			for _, token := range []string{"a", "b"} {
+				c.Token = token
+				g := s.requireStatus(idempotency.Done, c)
+				require.True(s, bytes.Equal([]byte(want), g.Outcome), "outcome %d", n)
+			}
+		}
+	}},
+	{"the first finish wins", func(s *suite) {
+		s.requireAcquired(claim("a"), 1, false)
+		require.NoError(s, s.finish("a", "first"))
+		require.NoError(s, s.finish("a", "second"), "the owner may repeat it")
+		s.requireDone("first")
+		s.requireRefused("b")
+		require.ErrorIs(s, s.release("a"), idempotency.ErrLost)
+		require.ErrorIs(s, s.extend("a", long), idempotency.ErrLost)
+		require.ErrorIs(s, s.extend("a", 0), idempotency.ErrLost)
+		s.requireDone("first")
+	}},
+	{"a key that is claimed is not done", func(s *suite) {
+		s.requireAcquired(shortly("a"), 1, false)
+		s.requireStatus(idempotency.Busy, claim("b"))
+		time.Sleep(while)
+		s.requireAcquired(claim("b"), 2, true)
+	}},
+	{"a lease that has lapsed may be taken over", func(s *suite) {
+		first := s.requireAcquired(shortly("a"), 1, false)
+		time.Sleep(while)
+		second := s.requireAcquired(claim("b"), 2, true)
+		require.Greater(s, second, first, "fence")
+		s.requireStatus(idempotency.Busy, claim("c"))
+	}},
+	{"a stale owner is refused", func(s *suite) {
+		s.requireAcquired(claim("a"), 1, false)
+		require.NoError(s, s.extend("a", 0))
+		s.requireAcquired(claim("b"), 2, true)
+		s.requireRefused("a")
+		require.NoError(s, s.finish("b", "of b"))
+		s.requireRefused("a")
+		s.requireDone("of b")
+	}},
+	{"a stale owner is refused after the release of the next", func(s *suite) {
+		s.requireAcquired(claim("a"), 1, false)
+		require.NoError(s, s.extend("a", 0))
+		s.requireAcquired(claim("b"), 2, true)
+		require.NoError(s, s.release("b"))
+		s.requireRefused("a")
+		s.requireAcquired(claim("c"), 3, false)
+	}},
+	{"a late finish that nobody contested is accepted", func(s *suite) {
+		s.requireAcquired(shortly("a"), 1, false)
+		time.Sleep(while)
+		require.NoError(s, s.finish("a", "late"))
+		s.requireDone("late")
+	}},
+	{"a late finish after an unknown was refused is accepted", func(s *suite) {
+		s.requireAcquired(shortly("a"), 1, false)
+		time.Sleep(while)
+		c := claim("b")
+		c.RefuseUnknown = true
+		s.requireStatus(idempotency.Unknown, c)
+		require.NoError(s, s.finish("a", "late"))
+		s.requireDone("late")
+	}},
+	{"a late extension that nobody contested is accepted", func(s *suite) {
+		s.requireAcquired(shortly("a"), 1, false)
+		time.Sleep(while)
+		require.NoError(s, s.extend("a", long))
+		s.requireStatus(idempotency.Busy, claim("b"))
+		require.NoError(s, s.finish("a", "done"))
+	}},
+	{"a late release that nobody contested is accepted", func(s *suite) {
+		s.requireAcquired(shortly("a"), 1, false)
+		time.Sleep(while)
+		require.NoError(s, s.release("a"))
+		s.requireAcquired(claim("b"), 2, false)
+	}},
+	{"an extension lasts from when it came", func(s *suite) {
+		s.requireAcquired(claim("a"), 1, false)
+		require.NoError(s, s.extend("a", short)) // shorter than what was left
+		s.requireStatus(idempotency.Busy, claim("b"))
+		time.Sleep(while)
+		s.requireAcquired(claim("b"), 2, true)
+	}},
+	{"an extension keeps the key claimed", func(s *suite) {
+		s.requireAcquired(shortly("a"), 1, false)
+		require.NoError(s, s.extend("a", long))
+		time.Sleep(while)
+		g := s.requireStatus(idempotency.Busy, claim("b"))
+		require.Greater(s, g.LeaseLeft, long-time.Minute)
+	}},
+	{"an extension by 0 ends the lease", func(s *suite) {
+		s.requireAcquired(claim("a"), 1, false)
+		require.NoError(s, s.extend("a", 0))
+		s.requireAcquired(claim("b"), 2, true)
+	}},
+	{"an extension outlasts retention", func(s *suite) {
+		c := shortly("a")
+		c.Keep = short
+		s.requireAcquired(c, 1, false)
+		require.NoError(s, s.extend("a", long))
+		time.Sleep(while)
+		s.requireStatus(idempotency.Busy, claim("b"))
+		require.NoError(s, s.finish("a", "done"))
+	}},
+	{"unknown is told who refuses it", func(s *suite) {
+		c := claim("b")
+		c.RefuseUnknown = true
+		s.requireAcquired(shortly("a"), 1, false)
+		s.requireStatus(idempotency.Busy, c)
+		time.Sleep(while)
+		for range 3 {
+			s.requireStatus(idempotency.Unknown, c)
+		}
+		s.requireAcquired(claim("c"), 2, true) // no attempt was lost
+		s.requireStatus(idempotency.Busy, c)
+		require.NoError(s, s.release("c"))
+		s.requireAcquired(c, 3, false) // nothing is unknown
+	}},
+	{"a release is no recovery", func(s *suite) {
+		first := s.requireAcquired(claim("a"), 1, false)
+		require.NoError(s, s.release("a"))
+		require.NoError(s, s.release("a"), "the owner may repeat it")
+		require.ErrorIs(s, s.finish("a", "done"), idempotency.ErrLost)
+		require.ErrorIs(s, s.extend("a", long), idempotency.ErrLost)
+		second := s.requireAcquired(claim("b"), 2, false)
+		require.Greater(s, second, first, "fence")
+		s.requireRefused("a")
+	}},
+	{"a recovery is forgotten by a release", func(s *suite) {
+		s.requireAcquired(claim("a"), 1, false)
+		require.NoError(s, s.extend("a", 0))
+		s.requireAcquired(claim("b"), 2, true)
+		require.NoError(s, s.release("b"))
+		s.requireAcquired(claim("c"), 3, false)
+	}},
+	{"retention ends", func(s *suite) {
+		c := shortly("a")
+		c.Keep = short
+		first := s.requireAcquired(c, 1, false)
+		time.Sleep(while)
+		s.requireRefused("a")
+		c = claim("b")
+		c.Fingerprint = anotherFingerprint
+		second := s.requireAcquired(c, 1, false)
+		require.Greater(s, second, first, "the fence grows, whatever was forgotten")
+	}},
+	{"retention of an outcome counts from the finish", func(s *suite) {
+		c := shortly("a")
+		c.Keep = short
+		s.requireAcquired(c, 1, false)
+		require.NoError(s, s.finish("a", "done"))
+		time.Sleep(while)
+		s.requireDone("done")
+
+		c = claim("a")
+		c.Key = key(1)
+		s.requireAcquired(c, 1, false)
+		require.NoError(s, s.Finish(s.ctx(), c.Key, "a", idempotency.Outcome("done"), short))
+		time.Sleep(while)
+		s.requireAcquired(c, 1, false)
+	}},
+	{"retention of a claim counts from the last", func(s *suite) {
+		c := shortly("a")
+		c.Keep = short
+		s.requireAcquired(c, 1, false)
+		require.NoError(s, s.extend("a", 0))
+		s.requireAcquired(claim("b"), 2, true)
+		time.Sleep(while)
+		s.requireStatus(idempotency.Busy, claim("c"))
+		require.NoError(s, s.finish("b", "done"))
+	}},
+	{"nobody owns a key that is not there", func(s *suite) {
+		s.requireRefused("a")
+		s.requireAcquired(claim("b"), 1, false)
+	}},
+	{"clients agree", func(s *suite) {
+		a, b := s.Store, s.client()
+		s.requireAcquired(shortly("a"), 1, false)
+		s.Store = b
+		g := s.requireStatus(idempotency.Busy, claim("b"))
+		require.LessOrEqual(s, g.LeaseLeft, short)
+		require.Positive(s, g.LeaseLeft)
+		time.Sleep(while)
+		s.requireAcquired(claim("b"), 2, true)
+		s.Store = a
+		g = s.requireStatus(idempotency.Busy, claim("c"))
+		require.LessOrEqual(s, g.LeaseLeft, long)
+		s.requireRefused("a")
+		require.NoError(s, s.finish("b", "done"))
+		s.Store = b
+		s.requireDone("done")
+	}},
+	{"of several claims one is granted", func(s *suite) {
+		for n := range 20 {
+			s.race(n, nil)
+		}
+	}},
+	{"of several claims of an orphan one is granted", func(s *suite) {
+		for n := range 20 {
+			s.race(n, func(c idempotency.Claim) {
+				s.requireAcquired(c, 1, false)
+				require.NoError(s, s.Extend(s.ctx(), c.Key, c.Token, 0))
+			})
+		}
+	}},
+	{"of several claims of a released key one is granted", func(s *suite) {
+		for n := range 20 {
+			s.race(n, func(c idempotency.Claim) {
+				s.requireAcquired(c, 1, false)
+				require.NoError(s, s.Release(s.ctx(), c.Key, c.Token))
+			})
+		}
+	}},
+	{"a context that is done claims nothing", func(s *suite) {
+		ctx, cancel := context.WithCancel(s.ctx())
+		cancel()
+		_, err := s.Begin(ctx, claim("a"))
+		require.Error(s, err)
+		s.requireAcquired(claim("b"), 1, false)
+	}},
+	{"histories are linearizable", testLinearizability},
+}
+
+// racers is how many claim a key at once.
+const racers = 8
+
+// race has several claim key n at once, after before.
+func (s *suite) race(n int, before func(idempotency.Claim)) {
+	s.Helper()
+	c := claim("before")
+	c.Key = key(n)
+	if before != nil {
+		before(c)
+	}
+	grants := make([]idempotency.Grant, racers)
+	errs := make([]error, racers)
+	start := make(chan struct{})
+	var wg sync.WaitGroup
+	for i := range racers {
+		store := s.client()
+		c := c
+		c.Token = fmt.Sprint("racer ", i)
+		wg.Go(func() {
+			<-start
+			grants[i], errs[i] = store.Begin(s.ctx(), c)
+		})
+	}
+	close(start)
+	wg.Wait()
+	acquired := 0
+	for i, g := range grants {
+		require.NoError(s, errs[i])
+		switch g.Status {
+		case idempotency.Acquired:
+			acquired++
+			require.NoError(s, s.Finish(s.ctx(), c.Key, fmt.Sprint("racer ", i), idempotency.Outcome(fmt.Sprint(i)), long))
+		default:
+			require.Equal(s, idempotency.Busy.String(), g.Status.String())
+		}
+	}
+	require.Equal(s, 1, acquired, "claims that were granted")
+}
