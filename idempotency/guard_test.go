@@ -619,7 +619,13 @@ func TestALostLeaseEndsTheCallsContext(t *testing.T) {
 	}{
 		"the store refuses": {func(*faulty) error { return idempotency.ErrLost }, 10 * time.Second},
 		"the store is down": {func(*faulty) error { return errStoreDown }, 30 * time.Second},
-		"the store hangs":   {func(*faulty) error { time.Sleep(time.Hour); return nil }, 30 * time.Second},
+		"the store goes down later": {func(s *faulty) error {
+			if s.extensions.Load() > 5 {
+				return errStoreDown
+			}
+			return nil
+		}, 80 * time.Second},
+		"the store hangs": {func(*faulty) error { time.Sleep(time.Hour); return nil }, 30 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -696,6 +702,11 @@ func TestKeysOfDifferentPartsNeverMeet(t *testing.T) {
 			require.NoError(t, err)
 			require.False(t, info.Replayed, "%q %q is the same as %s", scope, parts, seen[info.Key])
 			seen[info.Key] = fmt.Sprintf("%q %q", scope, parts)
+		}
+		for _, key := range []string{"c", "ac", "abc"} {
+			_, info, err := idempotency.Do(t.Context(), g, key, "", func(context.Context) (int, error) { return 1, nil })
+			require.NoError(t, err)
+			require.False(t, info.Replayed, "%q %q", scope, key)
 		}
 	}
 }
@@ -869,6 +880,7 @@ func TestTrap38AStaleOwnerOverwritesNothing(t *testing.T) {
 			return 1, nil
 		})
 		require.ErrorIs(t, err, idempotency.ErrLost)
+		require.EqualValues(t, 2, store.finishes.Load(), "once each")
 		v, info, err := order(t, g, 3)
 		require.NoError(t, err)
 		require.True(t, info.Replayed)
