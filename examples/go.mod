@@ -24,6 +24,8 @@ require (
 	github.com/prometheus/common v0.72.0 // indirect
 	github.com/prometheus/otlptranslator v1.0.0 // indirect
 	github.com/prometheus/procfs v0.22.0 // indirect
+	github.com/steady-go/steady/contrib/bbolt v0.0.0
+	go.etcd.io/bbolt v1.5.0
 	go.opentelemetry.io/auto/sdk v1.2.1 // indirect
 	go.opentelemetry.io/otel v1.47.0 // indirect
 	go.opentelemetry.io/otel/log v1.47.0 // indirect
@@ -36,3 +38,5 @@ require (
 )
 
 replace github.com/steady-go/steady => ../
+
+replace github.com/steady-go/steady/contrib/bbolt => ../contrib/bbolt
