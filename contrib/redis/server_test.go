@@ -18,13 +18,17 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A server is a redis-server of the test's own, that keeps nothing on disk.
+// A server is a redis-server of the test's own, that keeps nothing on disk unless it is started with durable.
 type server struct {
 	address, dir string
+	args         []string
 	process      *exec.Cmd
 	log          text
 	admin        *redis.Client // for the test itself
 }
+
+// durable makes a server keep what it has acknowledged when it is killed and started again.
+var durable = []string{"--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction"}
 
 // A text is output that can be read while it is written.
 type text struct {
@@ -63,7 +67,7 @@ func newServer(args ...string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &server{dir: dir}
+	s := &server{dir: dir, args: args}
 	for range 3 { // another may take the port first
 		free, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
@@ -72,7 +76,7 @@ func newServer(args ...string) (*server, error) {
 		s.address = free.Addr().String()
 		_ = free.Close()
 		s.admin = s.connect()
-		if err = s.start(args...); err == nil {
+		if err = s.start(); err == nil {
 			return s, nil
 		}
 		if errors.Is(err, exec.ErrNotFound) {
@@ -86,9 +90,9 @@ func newServer(args ...string) (*server, error) {
 }
 
 // start starts the process, at first or after a kill, and waits until it answers.
-func (s *server) start(args ...string) error {
+func (s *server) start() error {
 	host, port, _ := strings.Cut(s.address, ":")
-	args = append([]string{"--bind", host, "--port", port, "--dir", s.dir, "--save", "", "--appendonly", "no"}, args...)
+	args := append([]string{"--bind", host, "--port", port, "--dir", s.dir, "--save", "", "--appendonly", "no"}, s.args...)
 	s.process = exec.Command("redis-server", args...)
 	s.process.Stdout, s.process.Stderr = &s.log, &s.log
 	s.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

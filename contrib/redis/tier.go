@@ -1,7 +1,9 @@
-// Package steadyredis is a second tier for package cache, in Redis: what one process has loaded,
-// the others need not load.
+// Package steadyredis keeps in Redis what several processes share: a second tier for package cache, and the keys of package
+// idempotency (see [IdempotencyStore]).
 //
-// A [Tier] wraps the func that loads. It looks into Redis first, and keeps there what the load
+// # The second tier
+//
+// What one process has loaded, the others need not load. A [Tier] wraps the func that loads. It looks into Redis first, and keeps there what the load
 // brings. It goes inside the load of a [cache.Cache], which stays the first tier:
 //
 //	rdb := redis.NewClient(&redis.Options{Addr: "localhost:6379", ContextTimeoutEnabled: true})
