@@ -58,7 +58,7 @@ const (
 	LevelOpenFor        = "open for"        // seconds until an open breaker probes
 	LevelShare          = "share refused"   // the share of the calls that is refused now to shed load, from 0 to 1
 	LevelUnguarded      = "unguarded"       // calls so far for which there was no room in a group
-	LevelEntries        = "entries"         // in a cache
+	LevelEntries        = "entries"         // in a cache; keys in the memory store of a guard
 	LevelMaxEntries     = "max entries"     // that it may hold
 	LevelHookPanics     = "hook panics"     // panics of the hook so far
 )

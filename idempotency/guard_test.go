@@ -924,7 +924,7 @@ func TestEachDoReportsOnce(t *testing.T) {
 		report := func() (reports []string) {
 			for _, e := range hook.Events() {
 				if e.Kind != steady.KindNew {
-					reports = append(reports, fmt.Sprint(e.Kind, " ", e.Reason, " ", e.Outcome, " ", e.Attempt))
+					reports = append(reports, fmt.Sprint(e.Kind, " ", e.Reason, " ", e.Outcome))
 				}
 				require.Equal(t, "idempotency", e.Policy)
 				require.Equal(t, "orders", e.Name)
@@ -940,55 +940,55 @@ func TestEachDoReportsOnce(t *testing.T) {
 			require.Equal(t, []string{want}, report())
 		}
 		do("a", "ok", nil)
-		expect("done run success 1")
+		expect("done run success")
 		do("a", "ok", nil)
-		expect("done replayed success 0")
+		expect("done replayed success")
 		do("b", "", idempotency.Final(errDeclined))
-		expect("done run failure 1")
+		expect("done run failure")
 		do("b", "", nil)
-		expect("done replayed ignored 0")
+		expect("done replayed ignored")
 		do("c", "", idempotency.NotApplied(errLost))
-		expect("done released failure 1")
+		expect("done released failure")
 		do("c", "", errLost)
-		expect("done left unknown failure 2")
+		expect("done left unknown failure")
 		do("c", "", nil)
-		expect("done recovered success 3")
+		expect("done recovered success")
 		_ = unwound(func() {
 			_, _, _ = idempotency.Do(t.Context(), g, "d", "", func(context.Context) (string, error) { panic("boom") })
 		})
-		expect("done left unknown failure 1")
+		expect("done left unknown failure")
 		do("e", strings.Repeat("too large", 5), nil)
 		report()
 		do("e", "", nil)
-		expect("done not replayable failure 0")
+		expect("done not replayable failure")
 		_, _, _ = idempotency.Do(t.Context(), g, "f", "1", func(context.Context) (int, error) {
 			_, _, _ = idempotency.Do(t.Context(), g, "f", "1", uncalled(t))
-			expect("rejected in flight ignored 0")
+			expect("rejected in flight ignored")
 			_, _, _ = idempotency.Do(t.Context(), g, "f", "2", uncalled(t))
-			expect("rejected mismatch ignored 0")
+			expect("rejected mismatch ignored")
 			return 1, nil
 		})
 		report()
 		store.begin = func() error { return errStoreDown }
 		do("g", "", nil)
-		expect("rejected store ignored 0")
+		expect("rejected store ignored")
 		store.begin, store.finish = nil, func() error { return errStoreDown }
 		do("h", "ok", nil)
-		expect("done not stored success 1")
+		expect("done not stored success")
 		store.finish = func() error { return idempotency.ErrLost }
 		do("i", "ok", nil)
-		expect("done lost failure 1")
+		expect("done lost failure")
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		_, _, _ = idempotency.Do(ctx, g, "j", "", uncalled(t))
-		expect("rejected context ignored 0")
+		expect("rejected context ignored")
 		refuse := newGuard(t, idempotency.Config{Name: "orders", Hook: &hook, Store: store, OnUnknown: idempotency.Refuse})
 		_ = unwound(func() {
 			_, _, _ = idempotency.Do(t.Context(), refuse, "k", "", func(context.Context) (string, error) { panic("boom") })
 		})
 		report()
 		_, _, _ = idempotency.Do(t.Context(), refuse, "k", "", uncalled(t))
-		expect("done unknown failure 0")
+		expect("done unknown failure")
 		runtime.KeepAlive(refuse)
 		require.Equal(t, idempotency.Stats{
 			Executions: 10, Recoveries: 1, Released: 1, Left: 2, Replays: 2, NotReplayable: 1, InFlight: 1, Mismatches: 1, StoreErrors: 2, Lost: 1,

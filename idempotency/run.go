@@ -246,7 +246,7 @@ func (r *run) stop() (ran time.Duration) {
 
 func (r *run) report(ran time.Duration, result string, o steady.Outcome, err error) {
 	r.g.report.Emit(r.entrance.ctx, steady.Event{
-		Kind: steady.KindDone, Outcome: o, Duration: ran, Wait: r.waited, Attempt: r.exec.Attempt, Reason: result, Err: err,
+		Kind: steady.KindDone, Outcome: o, Duration: ran, Wait: r.waited, Reason: result, Err: err,
 	})
 }
 

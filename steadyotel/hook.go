@@ -78,6 +78,8 @@ type Hook struct {
 	age, loads          metric.Float64Histogram
 	requests, evictions metric.Int64Counter
 
+	results metric.Int64Counter // of guards
+
 	counts counts // of what policies count themselves
 
 	mu    sync.Mutex                           // held to write known and full
@@ -118,6 +120,7 @@ func New(c Config) (*Hook, error) {
 	h.age = m.seconds(cacheAge, ages)
 	h.loads = m.seconds(cacheLoads, durations)
 	h.evictions = m.counter(cacheEvictions)
+	h.results = m.counter(idempotencyRequests)
 	h.registration = m.observe(h)
 	if m.errs != nil {
 		return nil, fmt.Errorf("steadyotel: %w", errors.Join(m.errs...))
@@ -149,13 +152,20 @@ func (h *Hook) Close() error {
 func (h *Hook) On(ctx context.Context, e steady.Event) {
 	switch e.Kind {
 	case steady.KindDone:
-		if e.Policy != cache {
+		switch e.Policy {
+		case cache:
+			h.answered(ctx, e)
+			if e.Reason != staleOnError {
+				return
+			}
+		case idempotency:
+			h.guarded(ctx, e)
+			if e.Reason == run {
+				return
+			}
+		default:
 			h.done(ctx, e)
 			return // nothing that a span would not tell itself
-		}
-		h.answered(ctx, e)
-		if e.Reason != staleOnError {
-			return
 		}
 	case steady.KindNew:
 		h.policies.Heard(e.Of)
@@ -165,6 +175,9 @@ func (h *Hook) On(ctx context.Context, e steady.Event) {
 		h.rejections.Add(ctx, 1, s.with(detail{kind: e.Kind, reason: e.Reason}).add...)
 		if e.Wait > 0 {
 			h.wait.Record(ctx, e.Wait.Seconds(), s.plain.record...)
+		}
+		if e.Policy == idempotency {
+			h.guarded(ctx, e)
 		}
 	case steady.KindState:
 		if e.From == "" || e.To == "" {

@@ -20,6 +20,7 @@ const (
 	attrFault     = "steady.fault"  // the Name of a chaos.Fault
 	attrSource    = "steady.source" // where an answer of a cache came from: "fresh", "loaded", "stale", "stale on error", "negative", "none"
 	attrEffect    = "steady.effect" // such as "hang"
+	attrResult    = "steady.result" // what became of a request to an idempotency guard: "run", "replayed", "in flight", …
 )
 
 // An Instrument is the kind of a metric, in the words of OpenTelemetry.
@@ -109,6 +110,10 @@ var (
 		Name: "steady.cache.evictions", Instrument: Counter, Unit: "{entry}", Attributes: with(attrReason),
 		Description: "Entries that a cache dropped to make room for others.",
 	}
+	idempotencyRequests = Metric{
+		Name: "steady.idempotency.requests", Instrument: Counter, Unit: "{request}", Attributes: with(attrResult),
+		Description: "Guarded requests, by what became of them.",
+	}
 )
 
 // What is asked of the policies when metrics are collected.
@@ -176,11 +181,11 @@ var (
 		},
 		{
 			Name: "steady.cache.entries", Instrument: UpDownCounter, Unit: "{entry}", Attributes: with(), level: steady.LevelEntries,
-			Description: "Entries in a cache.",
+			Description: "Entries in a cache, or keys in the memory store of a guard.",
 		},
 		{
 			Name: "steady.cache.entries.limit", Instrument: UpDownCounter, Unit: "{entry}", Attributes: with(), level: steady.LevelMaxEntries,
-			Description: "Entries that a cache may hold.",
+			Description: "Entries that a cache, or keys that such a store, may hold.",
 		},
 	}
 )
@@ -189,7 +194,6 @@ var (
 var reserved = []Metric{
 	{Name: "steady.hedge.calls", Instrument: Counter, Unit: "{call}", Attributes: with("steady.result"), Description: "Calls that were hedged, by who won: the first attempt or a hedge."},
 	{Name: "steady.hedge.attempts", Instrument: Histogram, Unit: "{attempt}", Attributes: with(attrOutcome), Description: "How many attempts hedged calls took."},
-	{Name: "steady.idempotency.requests", Instrument: Counter, Unit: "{request}", Attributes: with("steady.result"), Description: "Guarded requests, by what became of them."},
 	{Name: "steady.inbox.depth", Instrument: UpDownCounter, Unit: "{message}", Attributes: with(attrState), Description: "Messages in an inbox."},
 	{Name: "steady.inbox.oldest_age", Instrument: Gauge, Unit: "s", Attributes: with(), Description: "How long the oldest message has waited."},
 	{Name: "steady.rate.limit", Instrument: UpDownCounter, Unit: "{call}/s", Attributes: with(), Description: "Calls that a rate limit lets through a second."},
@@ -202,7 +206,7 @@ func Metrics() []Metric {
 	all := []Metric{
 		callDuration, callRejections, dryRunRejections, queueWait, retryAttempts, retryDelay,
 		stateChanges, abandonedCalls, abandonedDuration, chaosInjected,
-		cacheRequests, cacheAge, cacheLoads, cacheEvictions, states, hookPanics, unguardedCalls,
+		cacheRequests, cacheAge, cacheLoads, cacheEvictions, idempotencyRequests, states, hookPanics, unguardedCalls,
 	}
 	all = append(all, levels...)
 	for _, m := range reserved {

@@ -25,6 +25,7 @@ type detail struct {
 	errorType string
 	reason    string
 	source    string
+	result    string
 	from, to  string
 }
 
@@ -98,6 +99,7 @@ func (s *series) attributes(d detail) *attributes {
 	str(attrErrorType, d.errorType)
 	str(reason, d.reason)
 	str(attrSource, d.source)
+	str(attrResult, d.result)
 	str(attrFrom, d.from)
 	if d.kind == kindLevel {
 		to = attrState
@@ -111,6 +113,7 @@ func (s *series) attributes(d detail) *attributes {
 const (
 	kindLevel  steady.Kind = 0   // of states, which are asked for
 	kindAnswer steady.Kind = 255 // of where the answers of a cache came from
+	kindResult steady.Kind = 254 // of what became of requests to a guard
 )
 
 // series returns the series of the policies of a kind and name.
@@ -202,7 +205,7 @@ func of(kind steady.Kind, details map[detail]*attributes) int {
 
 // beyond returns d with what may have any number of values left out.
 func (d detail) beyond() detail {
-	for _, field := range []*string{&d.errorType, &d.reason, &d.source, &d.from, &d.to} {
+	for _, field := range []*string{&d.errorType, &d.reason, &d.source, &d.result, &d.from, &d.to} {
 		if *field != "" {
 			*field = other
 		}

@@ -31,7 +31,11 @@ func addSpanEvent(ctx context.Context, e steady.Event) {
 		str(attrFault, e.Reason)
 		str(attrEffect, e.To)
 	case steady.KindDone:
-		str(attrSource, e.Reason)
+		reason := attrSource
+		if e.Policy == idempotency {
+			reason = attrResult
+		}
+		str(reason, e.Reason)
 	default:
 		str(attrReason, e.Reason)
 		str(attrFrom, e.From)

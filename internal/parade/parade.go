@@ -5,6 +5,7 @@ package parade
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/steady-go/steady/bulkhead"
 	"github.com/steady-go/steady/cache"
 	"github.com/steady-go/steady/chaos"
+	"github.com/steady-go/steady/idempotency"
 	"github.com/steady-go/steady/operation"
 	"github.com/steady-go/steady/retry"
 	"github.com/steady-go/steady/timeout"
@@ -63,7 +65,7 @@ func All(t *testing.T, hook steady.Hook) []any {
 
 	gate := bulkhead.MustNew(bulkhead.Config{Name: "db", Limit: 1, Queue: 1, MaxWait: time.Millisecond, Hook: hook})
 	_ = gate.Do(ctx, func(ctx context.Context) error { return gate.Do(ctx, succeed) }) // which waits in vain
-	return append(caches(ctx, hook), whole, again, b, group, limit, faults, gate)
+	return slices.Concat(caches(ctx, hook), guards(ctx, hook), []any{whole, again, b, group, limit, faults, gate})
 }
 
 // caches is All for caches: answers from everywhere, what they refuse, loads for all reasons and with all
@@ -116,4 +118,27 @@ func caches(ctx context.Context, hook steady.Hook) (all []any) {
 		all = append(all, pages)
 	}
 	return append(all, users)
+}
+
+// guards is All for guards: all that can become of a request, but for what takes a store that fails later.
+func guards(ctx context.Context, hook steady.Hook) []any {
+	orders := idempotency.MustNew(idempotency.Config{Name: "orders", OnUnknown: idempotency.Rerun, MaxOutcome: 1, Hook: hook})
+	checked := idempotency.MustNew(idempotency.Config{Name: "checked", OnUnknown: idempotency.Refuse, Hook: hook})
+	do := func(g *idempotency.Guard, key, fingerprint string, v int, err error) {
+		_, _, _ = idempotency.Do(ctx, g, key, fingerprint, func(context.Context) (int, error) { return v, err })
+	}
+	do(orders, "a", "", 1, nil)
+	do(orders, "a", "", 1, nil)  // is replayed
+	do(orders, "b", "", 10, nil) // is too large
+	do(orders, "b", "", 10, nil) // and not replayable
+	do(orders, "c", "", 0, idempotency.NotApplied(errors.New("boom")))
+	do(orders, "c", "", 0, errors.New("boom"))                                               // is left unknown
+	_, _, _ = idempotency.Do(ctx, orders, "c", "1", func(ctx context.Context) (int, error) { // is recovered
+		do(orders, "c", "1", 1, nil) // in flight
+		do(orders, "c", "2", 1, nil) // a mismatch
+		return 1, nil
+	})
+	do(checked, "a", "", 0, errors.New("boom"))
+	do(checked, "a", "", 0, nil) // is unknown
+	return []any{orders, checked}
 }
