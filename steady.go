@@ -14,9 +14,9 @@
 //
 // Recommended order, outermost first:
 //
-//	operation → cache → total timeout → bulkhead → retry → breaker → attempt timeout → call
+//	operation → cache → idempotency → total timeout → bulkhead → retry → breaker → attempt timeout → call
 //
-// so that what is at hand passes no guard of its origin, a call waits in the bulkhead only once, each attempt has its own
+// so that what is at hand passes no guard of its origin, all attempts are one execution, a call waits in the bulkhead only once, each attempt has its own
 // deadline, and the breaker counts attempts, their timeouts included.
 package steady
 
