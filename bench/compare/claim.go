@@ -56,6 +56,8 @@ var claims = []claim{
 	{"cache, a hot hit", "CacheHit", "", 0, none, "", oneCore},
 	{"cache, a hot hit, two cores", "CacheHit", "otter", 1.5, quotients, "time.Since", twoCores},
 	{"cache, a hot hit, two cores", "CacheHit", "otter-no-expiry", 1.5, quotients, "time.Since", twoCores},
+	{"idempotency in memory, a key taken and its outcome stored", "IdempotencyKey", "bare", 1000, nanosec, "", oneCore},
+	{"idempotency in memory, a key taken and its outcome stored", "IdempotencyKey", "", 1, none, "", oneCore},
 }
 
 // A finding is what was measured of a claim.

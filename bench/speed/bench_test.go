@@ -30,6 +30,7 @@ func BenchmarkPipelineWaited(b *testing.B)        { run(b, "PipelineWaited") }
 func BenchmarkHookOTel(b *testing.B)              { run(b, "HookOTel") }
 func BenchmarkHookDebug(b *testing.B)             { run(b, "HookDebug") }
 func BenchmarkCacheHit(b *testing.B)              { run(b, "CacheHit") }
+func BenchmarkIdempotencyKey(b *testing.B)        { run(b, "IdempotencyKey") }
 func BenchmarkPipelineShownIgnored(b *testing.B)  { run(b, "PipelineShownIgnored") }
 func BenchmarkPipelineShownWaited(b *testing.B)   { run(b, "PipelineShownWaited") }
 

@@ -99,7 +99,7 @@ const never = time.Hour
 // Cases returns all cases.
 func Cases() []Case {
 	var all []Case
-	for _, c := range [][]Case{breakers(), bulkheads(), retries(), timeouts(), pipelines(), hooks(), caches()} {
+	for _, c := range [][]Case{breakers(), bulkheads(), retries(), timeouts(), pipelines(), hooks(), caches(), idempotencyStores()} {
 		all = append(all, c...)
 	}
 	return all

@@ -238,6 +238,15 @@ func TestCacheHasTheKey(t *testing.T) {
 	})
 }
 
+func TestAKeyIsTakenAndItsOutcomeStored(t *testing.T) {
+	libraries(t, "IdempotencyKey", func(t *testing.T, v speed.Variant) {
+		started, succeeded := made(v.New(), 200_000, measure.Ignores) // the keys come several times
+		if started != 200_000 || succeeded != 200_000 {
+			t.Errorf("of 200,000 keys %d were taken and %d stored", started, succeeded)
+		}
+	})
+}
+
 func TestPipelineHasAllFourPolicies(t *testing.T) {
 	for _, name := range []string{"PipelineIgnored", "PipelineWaited", "PipelineShownIgnored", "PipelineShownWaited"} {
 		libraries(t, name, func(t *testing.T, v speed.Variant) {
