@@ -277,7 +277,7 @@ func TestAnUnknownOutcomeIsForgottenWithRetention(t *testing.T) {
 		time.Sleep(time.Hour - 1)
 		_, _, err = order(t, g, 2)
 		require.ErrorIs(t, err, idempotency.ErrUnknown)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		_, info, err := order(t, g, 2)
 		require.NoError(t, err)
 		require.Equal(t, 1, info.Attempt)
@@ -598,7 +598,7 @@ func TestACallerThatLeavesKeepsNoOutcomeFromBeingStored(t *testing.T) {
 }
 
 // lose has a call's lease be lost while it runs, in the way of extend.
-func lose(t *testing.T, extend func(*faulty) error, call func(ctx context.Context, start time.Time) (int, error)) (v int, err error, g *idempotency.Guard) {
+func lose(t *testing.T, extend func(*faulty) error, call func(ctx context.Context, start time.Time) (int, error)) (g *idempotency.Guard, err error) {
 	store := &faulty{Store: newMemory(t, idempotency.MemoryConfig{})}
 	store.extend = func(d time.Duration) error {
 		if d == 0 {
@@ -608,8 +608,8 @@ func lose(t *testing.T, extend func(*faulty) error, call func(ctx context.Contex
 	}
 	g = newGuard(t, idempotency.Config{Store: store})
 	start := time.Now()
-	v, _, err = idempotency.Do(t.Context(), g, "a", "order", func(ctx context.Context) (int, error) { return call(ctx, start) })
-	return v, err, g
+	_, _, err = idempotency.Do(t.Context(), g, "a", "order", func(ctx context.Context) (int, error) { return call(ctx, start) })
+	return g, err
 }
 
 func TestALostLeaseEndsTheCallsContext(t *testing.T) {
@@ -629,7 +629,7 @@ func TestALostLeaseEndsTheCallsContext(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				_, err, g := lose(t, test.extend, func(ctx context.Context, start time.Time) (int, error) {
+				g, err := lose(t, test.extend, func(ctx context.Context, start time.Time) (int, error) {
 					<-ctx.Done()
 					require.Equal(t, idempotency.ErrLeaseLost, context.Cause(ctx))
 					require.Equal(t, test.after, time.Since(start))
@@ -650,7 +650,7 @@ func TestALostLeaseEndsTheCallsContext(t *testing.T) {
 
 func TestAStoreThatIsBackInTimeLosesNoLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		_, err, g := lose(t, func(s *faulty) error {
+		g, err := lose(t, func(s *faulty) error {
 			if n := s.extensions.Load(); n >= 2 && n < 6 {
 				return errStoreDown
 			}
