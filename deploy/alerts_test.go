@@ -16,6 +16,7 @@ import (
 	"github.com/steady-go/steady/bulkhead"
 	"github.com/steady-go/steady/cache"
 	"github.com/steady-go/steady/chaos"
+	"github.com/steady-go/steady/idempotency"
 	"github.com/steady-go/steady/operation"
 	"github.com/steady-go/steady/retry"
 	"github.com/steady-go/steady/timeout"
@@ -82,6 +83,33 @@ func cached(w *world, c cache.Config) system {
 		_, _, err := users.Get(ctx, w.calls.Add(1)%10, func(ctx context.Context) (int, error) { return 1, w.outage(ctx) })
 		return err
 	}}
+}
+
+// guarded asks a guard for one of ten keys after the other, and while the world is failing for new ones.
+func guarded(w *world, c idempotency.Config) system {
+	c.Name, c.OnUnknown, c.Hook = "orders", idempotency.Rerun, w.hook
+	orders := idempotency.MustNew(c)
+	return system{every: time.Second, call: func(ctx context.Context) error {
+		key := w.calls.Add(1)
+		if !w.failing.Load() {
+			key %= 10
+		}
+		_, _, err := idempotency.Do(ctx, orders, fmt.Sprint(key), "", func(context.Context) (int, error) { return 1, nil })
+		return err
+	}}
+}
+
+// An unreliable store is down while the world is failing.
+type unreliable struct {
+	idempotency.Store
+	w *world
+}
+
+func (s unreliable) Begin(ctx context.Context, c idempotency.Claim) (idempotency.Grant, error) {
+	if err := s.w.outage(ctx); err != nil {
+		return idempotency.Grant{}, err
+	}
+	return s.Store.Begin(ctx, c)
 }
 
 var scenarios = []scenario{
@@ -247,6 +275,24 @@ var scenarios = []scenario{
 				_, _, err := users.Get(ctx, w.calls.Add(1), func(ctx context.Context) (int, error) { return 1, takes(w, 2500*time.Millisecond)(ctx) })
 				return err
 			}}
+		},
+	},
+	{
+		alert: "SteadyIdempotencyStoreFails", name: "orders", says: "Guard orders of shop: its store fails for 100% of the requests",
+		phases: phases{10 * time.Minute, 10 * time.Minute, 10 * time.Minute}, patience: 5 * time.Minute, within: 6 * time.Minute, lingers: 6 * time.Minute,
+		build: func(w *world) system {
+			store, err := idempotency.NewMemoryStore(idempotency.MemoryConfig{})
+			require.NoError(w.t, err)
+			return guarded(w, idempotency.Config{Store: unreliable{store, w}})
+		},
+	},
+	{
+		alert: "SteadyIdempotencyKeysFull", name: "orders", says: "Guard orders of shop: 100% of its keys are taken", also: []string{"SteadyIdempotencyStoreFails"},
+		phases: phases{5 * time.Minute, 25 * time.Minute, 50 * time.Minute}, patience: 5 * time.Minute, within: 20 * time.Minute, lingers: 35 * time.Minute,
+		build: func(w *world) system {
+			store, err := idempotency.NewMemoryStore(idempotency.MemoryConfig{MaxKeys: 700})
+			require.NoError(w.t, err)
+			return guarded(w, idempotency.Config{Store: store, MaxRun: time.Minute, Keep: 30 * time.Minute})
 		},
 	},
 	{

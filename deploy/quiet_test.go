@@ -14,13 +14,14 @@ import (
 	"github.com/steady-go/steady/bulkhead"
 	"github.com/steady-go/steady/cache"
 	"github.com/steady-go/steady/chaos"
+	"github.com/steady-go/steady/idempotency"
 	"github.com/steady-go/steady/operation"
 	"github.com/steady-go/steady/retry"
 	"github.com/steady-go/steady/timeout"
 )
 
 // everything is a chain of all policies, called so often, around a dependency that fails one call
-// in n, and a cache beside it, of which one load in n fails.
+// in n, and a cache and a guard beside it, of which one load in n fails.
 func everything(every time.Duration, n int64) func(*world) system {
 	return func(w *world) system {
 		nodes := breaker.MustNewGroup(breaker.GroupConfig{Config: breaker.Config{Name: "nodes", Hook: w.hook}, Peers: &breaker.Peers{}})
@@ -45,7 +46,9 @@ func everything(every time.Duration, n int64) func(*world) system {
 			}
 			return 1, nil
 		}
+		orders := idempotency.MustNew(idempotency.Config{Name: "orders", OnUnknown: idempotency.Rerun, Hook: w.hook})
 		return system{every: every, call: func(ctx context.Context) error {
+			_, _, _ = idempotency.Do(ctx, orders, fmt.Sprint(w.calls.Load()), "", load)
 			_, _, _ = users.Get(ctx, w.calls.Load()%5, load)
 			return p.Do(ctx, func(ctx context.Context) error { time.Sleep(20 * time.Millisecond); return call(ctx) })
 		}}

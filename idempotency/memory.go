@@ -12,8 +12,8 @@ import (
 
 // MemoryConfig is the configuration of a [MemoryStore].
 type MemoryConfig struct {
-	// MaxKeys is how many keys the store remembers at most. 0 means 100,000: at some 400 bytes a key and small outcomes,
-	// about 40 MB. It must hold all the keys that come within retention: when it is full, further ones are
+	// MaxKeys is how many keys the store remembers at most. 0 means 100,000: at some 350 bytes a key and small outcomes,
+	// about 35 MB. It must hold all the keys that come within retention: when it is full, further ones are
 	// refused with [ErrFull], since to forget one would be to make its call again.
 	MaxKeys int
 
