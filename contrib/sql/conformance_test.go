@@ -13,10 +13,12 @@ import (
 )
 
 func TestTheStoreConforms(t *testing.T) {
+	t.Parallel()
 	conforms(t, func(_ *sql.DB, s *steadysql.Store) idempotency.Store { return s })
 }
 
 func TestTheStoreConformsWithinTransactions(t *testing.T) {
+	t.Parallel()
 	conforms(t, func(db *sql.DB, s *steadysql.Store) idempotency.Store { return transactional{db, s} })
 }
 
@@ -24,6 +26,7 @@ func TestTheStoreConformsWithinTransactions(t *testing.T) {
 func conforms(t *testing.T, as func(*sql.DB, *steadysql.Store) idempotency.Store) {
 	for name, on := range map[string]func(*testing.T) *database{"PostgreSQL": onPostgres, "SQLite": onSQLite} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // most of the time leases lapse
 			storetest.TestStore(t, func(t *testing.T) func() idempotency.Store {
 				d := on(t)
 				return func() idempotency.Store {

@@ -28,6 +28,7 @@ func openSource(source string) (idempotency.Store, error) {
 }
 
 func TestPostgreSQLOutlivesCrashes(t *testing.T) {
+	t.Parallel()
 	server := ownServer(t)
 	server.database(crashTable).open(t)
 	storetest.TestCrashes(t, storetest.Crashes{
@@ -41,6 +42,7 @@ func TestPostgreSQLOutlivesCrashes(t *testing.T) {
 }
 
 func TestSQLiteOutlivesCrashes(t *testing.T) {
+	t.Parallel()
 	d := onSQLite(t)
 	d.table = crashTable
 	d.open(t)

@@ -38,6 +38,10 @@ func TestStore(t *testing.T, open func(t *testing.T) (client func() idempotency.
 const (
 	short = 250 * time.Millisecond
 	while = 320 * time.Millisecond
+
+	// The same where a test has to get something done before the time has lapsed.
+	brief      = time.Second
+	briefWhile = 1100 * time.Millisecond
 	long  = time.Hour
 )
 
@@ -301,10 +305,10 @@ var tests = []struct {
 	}},
 	{"an extension outlasts retention", func(s *suite) {
 		c := shortly("a")
-		c.Keep = short
+		c.Keep = brief
 		s.requireAcquired(c, 1, false)
 		require.NoError(s, s.extend("a", long))
-		time.Sleep(while)
+		time.Sleep(briefWhile)
 		s.requireStatus(idempotency.Busy, claim("b"))
 		require.NoError(s, s.finish("a", "done"))
 	}},
@@ -353,10 +357,10 @@ var tests = []struct {
 	}},
 	{"retention of an outcome counts from the finish", func(s *suite) {
 		c := shortly("a")
-		c.Keep = short
+		c.Keep = brief
 		s.requireAcquired(c, 1, false)
 		require.NoError(s, s.finish("a", "done"))
-		time.Sleep(while)
+		time.Sleep(briefWhile)
 		s.requireDone("done")
 
 		c = claim("a")
@@ -368,11 +372,11 @@ var tests = []struct {
 	}},
 	{"retention of a claim counts from the last", func(s *suite) {
 		c := shortly("a")
-		c.Keep = short
+		c.Keep = brief
 		s.requireAcquired(c, 1, false)
 		require.NoError(s, s.extend("a", 0))
 		s.requireAcquired(claim("b"), 2, true)
-		time.Sleep(while)
+		time.Sleep(briefWhile)
 		s.requireStatus(idempotency.Busy, claim("c"))
 		require.NoError(s, s.finish("b", "done"))
 	}},
