@@ -16,16 +16,20 @@ var (
 	ErrMismatch = errors.New("idempotency: key was used for another request")
 
 	// ErrUnknown is matched by the error for a key whose call may have had its effect, or not: the process that made it died or stalled, it failed
-	// in a way that tells neither, or its outcome could not be stored. With [Rerun] nobody gets it. It is
-	// permanent to retries, and no rejection: whoever does something else instead may do it twice.
+	// in a way that tells neither, or its outcome could not be stored. With [Rerun] no duplicate gets it. It is
+	// permanent to retries, and no rejection: whoever does something else instead may do it twice. It is also matched by the error of a Do whose own call ended
+	// so because of [ErrLeaseLost], [ErrMaxRun] or [ErrLost].
 	ErrUnknown = errors.New("idempotency: outcome unknown")
 
 	// ErrNotReplayable is matched by the error of a duplicate whose original is done, but has left an outcome that cannot be
 	// returned again: too large, not to be encoded or decoded, or sent as it was made. It is permanent to retries, and no rejection.
 	ErrNotReplayable = errors.New("idempotency: done, but not replayable")
 
-	// ErrStore is matched by the rejection when the [Store] fails, which is also matched by the store's error.
+	// ErrStore is matched by the rejection when the [Store] fails, and by [Info.Err]; both match the store's own error, too.
 	ErrStore = errors.New("idempotency: store failed")
+
+	// ErrNoKey is the error of a Do whose key is empty.
+	ErrNoKey = steady.Permanent(errors.New("idempotency: key must not be empty"))
 
 	// ErrLost is returned by a [Store] to who is not the owner of a key. It is the error of a Do whose key somebody else has
 	// claimed meanwhile: what its call did may be done again.
@@ -49,8 +53,8 @@ func Final(err error) error { return marked(err, final) }
 func NotApplied(err error) error { return marked(err, notApplied) }
 
 // MaybeApplied marks err as the error of a call that may have had an effect, as errors are without a mark unless they are
-// rejections: use it for the rejection of a part of the call, which would otherwise be taken for one of the whole.
-// MaybeApplied returns nil if err is nil.
+// rejections: use it for the rejection of a part of the call, and for what a part has marked, which would otherwise be taken for the whole. A Do within the call does
+// so by itself. MaybeApplied returns nil if err is nil.
 func MaybeApplied(err error) error { return marked(err, unknown) }
 
 func marked(err error, as verdict) error {
@@ -60,6 +64,17 @@ func marked(err error, as verdict) error {
 	return &mark{err: err, as: as}
 }
 
+// Unreplayable marks err as that of a call that is done, and whose outcome cannot be returned again, such as one that was sent as it was made. It is
+// stored as such: duplicates get [ErrNotReplayable], with its text. Unreplayable returns nil if err is nil.
+func Unreplayable(err error) error { return marked(err, unreplayable) }
+
+// IsFinal reports whether err is one that a guard stores: it was marked by [Final] or [Unreplayable], or is the replay of such a one. A transaction in which [Once] has returned it is to
+// be committed.
+func IsFinal(err error) bool {
+	v := judge(err)
+	return v == final || v == unreplayable
+}
+
 // A verdict is what the error of a call says of its effect.
 type verdict uint8
 
@@ -67,6 +82,7 @@ const (
 	unknown verdict = iota
 	notApplied
 	final
+	unreplayable
 )
 
 type mark struct {
@@ -88,44 +104,45 @@ func (m *mark) Unwrap() error {
 func (m *mark) Is(target error) bool { return errors.Is(m.err, target) }
 
 // Permanent reports whether another attempt is in vain; see steady.IsPermanent.
-func (m *mark) Permanent() bool { return m.as == final }
+func (m *mark) Permanent() bool { return m.as == final || m.as == unreplayable }
 
-// judge returns what err says of the effect of the call that returned it. The outermost mark counts.
-func judge(err error) verdict {
-	if v, ok := markOf(err, false); ok {
-		return v
-	}
-	if _, rejected := steady.AsRejection(err); rejected {
-		return notApplied
-	}
-	return unknown
-}
+// judge returns what err says of the effect of the call that returned it. The outermost mark counts, and a rejection is one. Several
+// errors that are joined must agree.
+func judge(err error) verdict { return judgeTree(err, false) }
 
-// markOf returns the first mark in the tree of err. repeated says that several attempts were made of which this is the error of the last.
-func markOf(err error, repeated bool) (v verdict, ok bool) {
+// judgeTree is judge, where repeated says that several attempts were made of which err is the error of the last.
+func judgeTree(err error, repeated bool) verdict {
 	switch e := err.(type) {
 	case *mark:
 		if repeated && e.as == notApplied {
-			return unknown, true
+			return unknown
 		}
-		return e.as, true
+		return e.as
+	case *replayedError:
+		return final
+	case steady.Rejection:
+		if repeated {
+			return unknown
+		}
+		return notApplied
 	case interface{ Repeated() bool }:
 		repeated = repeated || e.Repeated()
 	}
 	switch e := err.(type) {
 	case interface{ Unwrap() error }:
-		return markOf(e.Unwrap(), repeated)
+		return judgeTree(e.Unwrap(), repeated)
 	case interface{ Unwrap() []error }:
-		// Several errors agree, or the effect is unknown.
-		for i, err := range e.Unwrap() {
-			w, marked := markOf(err, repeated)
-			if i > 0 && (marked != ok || w != v) {
-				return unknown, true
+		all := e.Unwrap()
+		for _, err := range all[min(1, len(all)):] {
+			if judgeTree(err, repeated) != judgeTree(all[0], repeated) {
+				return unknown
 			}
-			v, ok = w, marked
+		}
+		if len(all) > 0 {
+			return judgeTree(all[0], repeated)
 		}
 	}
-	return v, ok
+	return unknown
 }
 
 // An inFlight is the rejection of a duplicate whose original is at work.
@@ -152,6 +169,14 @@ func (e *inFlight) RejectedBy() (policy, name, key string) { return policyName, 
 
 // RetryAfter returns what is left of the lease, or a second if that is less.
 func (e *inFlight) RetryAfter() (time.Duration, bool) { return min(e.left, comeBack), true }
+
+// A storeFault is the error when the store fails after the call: no rejection, whatever the store's own error is.
+type storeFault struct{ err error }
+
+func (e *storeFault) Error() string { return ErrStore.Error() + ": " + e.err.Error() }
+
+// Is reports whether target is ErrStore, or matched by the error of the store.
+func (e *storeFault) Is(target error) bool { return target == ErrStore || errors.Is(e.err, target) }
 
 // A storeError is the rejection when the store fails before the call.
 type storeError struct {

@@ -38,7 +38,6 @@ package idempotency
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -86,8 +85,8 @@ type Config struct {
 	// a call that hangs must not hold its key for ever.
 	MaxRun time.Duration
 
-	// Keep is retention: for how long an outcome is stored, and an unknown one remembered, from the last that was heard. It must be
-	// longer than MaxRun and Lease together. 0 means 24 h, by which clients have given up.
+	// Keep is retention: for how long an outcome is stored, and, after MaxRun and Lease from the claim, an unknown one remembered. 0 means 24 h, by which
+	// clients have given up.
 	Keep time.Duration
 
 	// Wait is how long a duplicate waits for its original. It asks the store at growing intervals, of 10 ms to 250 ms. 0 means not at all: it is
@@ -98,7 +97,7 @@ type Config struct {
 	// replayable. 0 means 2 MiB.
 	MaxOutcome int
 
-	// Codec turns results into bytes and back. nil means: by MarshalBinary and UnmarshalBinary, if the result has both, else as JSON.
+	// Codec turns results into bytes and back. nil means: by MarshalBinary and UnmarshalBinary, if the result, or what it points to, has both, and else as JSON.
 	Codec Codec
 
 	// Errors are those that the replay of a final error is to match by [errors.Is] if the original did. They are stored
@@ -125,6 +124,7 @@ const policyName = "idempotency"
 // several goroutines at once. There is nothing to close.
 type Guard struct {
 	store      Store
+	memory     *MemoryStore // the store, if it is one
 	scope      string
 	onUnknown  OnUnknown
 	lease      time.Duration
@@ -155,7 +155,7 @@ func New(c Config) (*Guard, error) {
 	f.Require(c.OnUnknown == Rerun || c.OnUnknown == Refuse, "OnUnknown", "be Rerun or Refuse", c.OnUnknown)
 	f.Require(c.Lease >= minLease, "Lease", "be >= 10ms", c.Lease)
 	f.Require(c.MaxRun > 0, "MaxRun", "be > 0", c.MaxRun)
-	f.Require(c.Keep > max(c.MaxRun, 0) && c.Keep-max(c.MaxRun, 0) > max(c.Lease, 0), "Keep", "be longer than MaxRun and Lease together", c.Keep)
+	f.Require(c.Keep > 0, "Keep", "be > 0", c.Keep)
 	f.Require(c.Wait >= 0, "Wait", "be >= 0", c.Wait)
 	f.Require(c.MaxOutcome >= 0, "MaxOutcome", "be >= 0", c.MaxOutcome)
 	for name, err := range c.Errors {
@@ -165,14 +165,16 @@ func New(c Config) (*Guard, error) {
 		return nil, err
 	}
 	g := &Guard{
-		store: c.Store, scope: c.Scope, onUnknown: c.OnUnknown,
+		scope: c.Scope, onUnknown: c.OnUnknown,
 		lease: c.Lease, maxRun: c.MaxRun, keep: c.Keep, wait: c.Wait, maxOutcome: c.MaxOutcome,
 		codec: c.Codec, errors: make(map[string]error, len(c.Errors)),
 		name: c.Name, mismatch: refusal.NewPermanent(policyName, c.Name, ErrMismatch),
 	}
-	if g.store == nil {
-		g.store = check.Must(NewMemoryStore(MemoryConfig{}))
+	if c.Store == nil {
+		c.Store = check.Must(NewMemoryStore(MemoryConfig{}))
 	}
+	g.store = calm{c.Store}
+	g.memory, _ = c.Store.(*MemoryStore)
 	if g.maxOutcome == 0 {
 		g.maxOutcome = defaultMaxOutcome
 	}
@@ -200,6 +202,9 @@ func Join(parts ...string) string {
 	return string(b)
 }
 
+// MaxOutcome returns that of the configuration, or the default.
+func (g *Guard) MaxOutcome() int { return g.maxOutcome }
+
 func digest(s string) string {
 	sum := sha256.Sum256([]byte(s))
 	return hex.EncodeToString(sum[:])
@@ -210,21 +215,22 @@ type Info struct {
 	Execution      // of the call; the zero value if it was not made
 	Replayed  bool // what is returned is the outcome of an earlier call
 
-	// Err tells why the outcome of a call could not be stored, though what is returned is what it came to. The key is
-	// claimed until its lease passes, and its outcome unknown then.
+	// Err tells why the store could not be told what the call came to. If it matches [ErrLost] somebody else has the key; otherwise it is
+	// claimed until its lease passes, and its outcome unknown then. It is no [steady.Rejection].
 	Err error
 }
 
-// Do makes call unless one with the same key was made, and returns what that came to. If the key is used with another fingerprint it
+// Do makes call unless one with the same key was made, and returns what that came to. The key must not be empty. If it is used with another fingerprint the Do
 // is rejected with [ErrMismatch]: fingerprint is what is asked for, such as the body of the request, or empty if the key says it all.
 // Both may be of any length. They are hashed, and not kept.
 //
 // call is made on the caller's goroutine, with a context that ends with ctx, after MaxRun, and, with the cause
-// [ErrLeaseLost], when the lease is lost: it must stop then, for somebody else may be at work. [FromContext] tells it which attempt it is.
+// [ErrLeaseLost], when the lease is lost: it must stop then, for somebody else may be at work. [FromContext] tells it which attempt it is. When it
+// returns, its work must be over: a call that was abandoned by a timeout within it may meet the next attempt.
 //
 // Its outcome is stored before Do returns, also if ctx is done by then. If that fails, Do still returns it, and [Info.Err] tells why. But when somebody
 // else has claimed the key meanwhile, the error is one that matches [ErrLost] and [ErrUnknown], since the outcome that will be replayed is the other's.
-// A panic goes on to the caller.
+// A panic goes on to the caller. Within another Do's call, what the inner one marks or rejects is [MaybeApplied] for the outer one; a final error is final for both.
 //
 // Do returns a rejection, and makes no call, if another one is in flight ([ErrInFlight]; see Wait), if the store fails
 // ([ErrStore]), and on a mismatch. It also makes none when it returns [ErrUnknown] or [ErrNotReplayable].
@@ -233,7 +239,7 @@ func Do[T any](ctx context.Context, g *Guard, key, fingerprint string, call func
 }
 
 // Once is [Do] in a transaction of the caller's: in is a store that is bound to it, such as the In of contrib/sql and contrib/bbolt gives, and
-// call changes data in the same transaction. If Once returns an error that is not final, roll back; else commit. Nothing is
+// call changes data in the same transaction. Commit if Once returns no error or one that [IsFinal], and roll back otherwise. Nothing is
 // unknown then, whatever crashes: both are there or neither. A duplicate waits for the transaction in the store.
 //
 // There is no lease to extend, MaxRun does not apply, and what could not be stored is an error.
@@ -245,17 +251,17 @@ func do[T any](e entrance, key, fingerprint string, call func(context.Context) (
 	var none T
 	r, o, err := e.enter(key, fingerprint)
 	if err != nil {
-		return none, Info{}, err
+		return none, Info{}, e.told(err)
 	}
 	if r == nil {
-		if err := e.replay(o, &v); err != nil {
-			return none, Info{Replayed: true}, err
+		if replayed, err := e.replay(o, &v); err != nil {
+			return none, Info{Replayed: replayed}, err
 		}
 		return v, Info{Replayed: true}, nil
 	}
 	defer r.unwind() // does nothing unless call panics or ends the goroutine
 	v, err = call(r.ctx)
-	info, stands, err := r.end(v, err)
+	info, stands, err := r.end(&v, err)
 	if !stands {
 		v = none
 	}
@@ -266,7 +272,7 @@ func do[T any](e entrance, key, fingerprint string, call func(context.Context) (
 // [Final], or by [NotApplied]. It returns an error that matches [ErrInFlight] while the owner may still be at work, and one that matches [ErrNothingToResolve] if the outcome is not unknown. It needs
 // no fingerprint.
 func Resolve[T any](ctx context.Context, g *Guard, key string, v T, err error) error {
-	return g.resolve(ctx, key, v, err)
+	return g.resolve(ctx, key, &v, err)
 }
 
 // ErrNothingToResolve is matched by the error of a [Resolve] of a key whose outcome is not unknown.
@@ -279,24 +285,24 @@ func (g *Guard) resolve(ctx context.Context, key string, v any, as error) error 
 			return errors.New("idempotency: Resolve: the error must be nil, Final or NotApplied, got " + as.Error())
 		}
 	}
-	c := Claim{Key: g.keyOf(key), Token: rand.Text(), Lease: g.lease, Keep: g.keep}
+	c := g.newClaim(key)
 	grant, err := g.store.Begin(ctx, c)
 	switch {
 	case err != nil:
-		return &storeError{g.name, err}
+		return (&entrance{g: g, ctx: ctx, store: g.store}).withdraw(c, err)
 	case grant.Status == Busy:
 		return &inFlight{g.name, grant.LeaseLeft}
 	case grant.Status != Acquired:
 		return ErrNothingToResolve
 	case !grant.Recovered:
 		return errors.Join(ErrNothingToResolve, g.store.Release(ctx, c.Key, c.Token))
-	case verdict == notApplied:
-		err = g.store.Release(ctx, c.Key, c.Token)
+	case verdict == notApplied: // a Release would leave it unknown, so it is forgotten
+		err = g.store.Finish(ctx, c.Key, c.Token, notReplayable("not applied"), 0)
 	default:
 		err = g.store.Finish(ctx, c.Key, c.Token, g.encode(v, as), g.keep)
 	}
 	if err != nil {
-		return &storeError{g.name, err}
+		return &storeFault{err}
 	}
 	return nil
 }

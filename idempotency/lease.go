@@ -46,6 +46,10 @@ func (k *keeper) stop() {
 	k.cancel()
 }
 
+// extendTries is by how many times a lease is longer than one try to extend it may take: in the two thirds of it that are left at
+// the first try, two may hang.
+const extendTries = 6
+
 func (k *keeper) extendNow() {
 	asked := time.Now()
 	k.mu.Lock()
@@ -55,7 +59,11 @@ func (k *keeper) extendNow() {
 	if over {
 		return
 	}
-	ctx, cancel := context.WithDeadline(k.ctx, until)
+	limit := asked.Add(k.g.lease / extendTries)
+	if limit.After(until) {
+		limit = until
+	}
+	ctx, cancel := context.WithDeadline(k.ctx, limit)
 	err := k.g.store.Extend(ctx, k.exec.Key, k.exec.Token, k.g.lease)
 	cancel()
 
@@ -71,7 +79,7 @@ func (k *keeper) extendNow() {
 		k.end()
 	default:
 		k.g.counts.storeErrors.Add(1)
-		k.extend.Reset(k.g.lease / 10)
+		k.extend.Reset(k.g.lease / 15)
 	}
 }
 

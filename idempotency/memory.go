@@ -23,10 +23,10 @@ type MemoryConfig struct {
 }
 
 // A MemoryStore is a [Store] in the memory of one process. It forgets all when that ends, and so guards against callers who
-// repeat themselves, not against crashes. It is made by [NewMemoryStore]. Records past retention go when others come.
+// repeat themselves, not against crashes. It is made by [NewMemoryStore]. Records past retention go when others come, and those that were released when there is no room.
 type MemoryStore struct {
 	maxKeys, maxBytes int
-	started           time.Time
+	started           time.Time // the times are those since 1970, by the monotonic clock since then
 
 	mu    sync.Mutex
 	byKey map[string]*entry
@@ -67,7 +67,9 @@ type entry struct {
 	place int
 }
 
-func (s *MemoryStore) now() time.Duration { return time.Since(s.started) }
+func (s *MemoryStore) now() time.Duration {
+	return time.Duration(s.started.UnixNano()) + time.Since(s.started)
+}
 
 // Begin implements [Store].
 func (s *MemoryStore) Begin(ctx context.Context, c Claim) (Grant, error) {
@@ -77,10 +79,10 @@ func (s *MemoryStore) Begin(ctx context.Context, c Claim) (Grant, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.now()
-	s.dropExpired(now)
+	s.drop(now)
 	e := s.byKey[c.Key]
 	if e == nil {
-		if len(s.byKey) >= s.maxKeys || s.bytes >= s.maxBytes {
+		if s.isFull() {
 			return Grant{}, ErrFull
 		}
 		e = &entry{key: c.Key}
@@ -134,10 +136,16 @@ func (s *MemoryStore) change(ctx context.Context, key string, change func(*entry
 	return nil
 }
 
-// dropExpired drops what is past retention. It requires mu held.
-func (s *MemoryStore) dropExpired(now time.Duration) {
-	for n := 0; n < mostDropped && len(s.ends) > 0 && s.ends[0].KeepUntil <= now; n++ {
-		e := heap.Pop(&s.ends).(*entry)
+func (s *MemoryStore) isFull() bool { return len(s.byKey) >= s.maxKeys || s.bytes >= s.maxBytes }
+
+// drop drops what is past retention, and, for want of room, what was released: that did nothing. It requires mu held.
+func (s *MemoryStore) drop(now time.Duration) {
+	for n := 0; n < mostDropped && len(s.ends) > 0; n++ {
+		e := s.ends[0]
+		if e.KeepUntil > now && !(e.State == Released && s.isFull()) {
+			return
+		}
+		heap.Pop(&s.ends)
 		delete(s.byKey, e.key)
 		s.bytes -= len(e.Outcome)
 	}
@@ -159,11 +167,16 @@ func (s *MemoryStore) Stats() MemoryStats {
 	return MemoryStats{Keys: len(s.byKey), MaxKeys: s.maxKeys, Bytes: s.bytes, MaxBytes: s.maxBytes}
 }
 
-// ends is a heap of entries by the end of their retention.
+// ends is a heap of entries by when they go: those that were released first, and the others by the end of their retention.
 type ends []*entry
 
-func (h ends) Len() int           { return len(h) }
-func (h ends) Less(i, j int) bool { return h[i].KeepUntil < h[j].KeepUntil }
+func (h ends) Len() int { return len(h) }
+func (h ends) Less(i, j int) bool {
+	if a, b := h[i].State == Released, h[j].State == Released; a != b {
+		return a
+	}
+	return h[i].KeepUntil < h[j].KeepUntil
+}
 func (h ends) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
 	h[i].place, h[j].place = i, j

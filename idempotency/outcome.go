@@ -5,30 +5,70 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 )
 
-// A Codec turns results into bytes and back.
+// A Codec turns results into bytes and back. Its methods may be called by several goroutines at once. A result of type [Outcome] is stored as it is, without it.
 type Codec interface {
+	// Marshal returns the result that v points to as bytes.
 	Marshal(v any) ([]byte, error)
-	Unmarshal(data []byte, v any) error // v is a pointer
+
+	// Unmarshal sets the result that v points to. It must not keep data, nor change it.
+	Unmarshal(data []byte, v any) error
 }
 
-// standardCodec stores a value by its MarshalBinary and UnmarshalBinary if it has both, and otherwise as JSON.
+// standardCodec stores a result by its MarshalBinary and UnmarshalBinary if it, or what it points to, has both, and otherwise as JSON.
 type standardCodec struct{}
 
-func (standardCodec) Marshal(v any) ([]byte, error) {
-	if m, ok := v.(encoding.BinaryMarshaler); ok {
-		return m.MarshalBinary()
+// A binaryResult has both.
+type binaryResult interface {
+	encoding.BinaryMarshaler
+	encoding.BinaryUnmarshaler
+}
+
+// binaryOf returns the binary result that v points to, if it is one. Of a result that is a pointer itself, it is what that points to, and nil if that is nothing.
+func binaryOf(v any) (b binaryResult, isPointer, ok bool) {
+	if b, ok = v.(binaryResult); ok {
+		return b, false, true
 	}
-	return json.Marshal(v)
+	p := reflect.ValueOf(v).Elem()
+	if p.Kind() != reflect.Pointer || !p.Type().Implements(reflect.TypeFor[binaryResult]()) {
+		return nil, false, false
+	}
+	if p.IsNil() {
+		return nil, true, true
+	}
+	return p.Interface().(binaryResult), true, true
+}
+
+func (standardCodec) Marshal(v any) ([]byte, error) {
+	b, isPointer, ok := binaryOf(v)
+	switch {
+	case !ok:
+		return json.Marshal(v)
+	case b == nil:
+		return nil, nil
+	case !isPointer:
+		return b.MarshalBinary()
+	}
+	data, err := b.MarshalBinary()
+	return append([]byte{1}, data...), err // to be told from nil
 }
 
 func (standardCodec) Unmarshal(data []byte, v any) error {
-	if u, ok := v.(encoding.BinaryUnmarshaler); ok {
-		return u.UnmarshalBinary(data)
+	b, isPointer, ok := binaryOf(v)
+	switch {
+	case !ok:
+		return json.Unmarshal(data, v)
+	case !isPointer:
+		return b.UnmarshalBinary(data)
+	case len(data) == 0:
+		return nil // and v points to a nil
 	}
-	return json.Unmarshal(data, v)
+	p := reflect.ValueOf(v).Elem()
+	p.Set(reflect.New(p.Type().Elem()))
+	return p.Interface().(binaryResult).UnmarshalBinary(data[1:])
 }
 
 // An outcome is encoded as its version, its kind and its payload.
@@ -43,7 +83,7 @@ const (
 
 // A storedError is a final error in an outcome.
 type storedError struct {
-	Text string   `json:"text"`
+	Text []byte   `json:"text"`         // which need not be UTF-8
 	Is   []string `json:"is,omitempty"` // names of Config.Errors
 }
 
@@ -54,33 +94,35 @@ func encoded(kind byte, payload []byte) Outcome {
 // notReplayable returns the outcome of a call that is done but has nothing to replay.
 func notReplayable(why string) Outcome { return encoded(kindNotReplayable, []byte(why)) }
 
-// encode returns the outcome of a call that has returned v and err, which is nil or final.
-func (g *Guard) encode(v any, err error) Outcome {
-	if err != nil {
-		return g.encodeError(err)
-	}
-	payload, err := g.marshal(v)
-	switch {
-	case err != nil:
-		return notReplayable(fmt.Sprintf("cannot be encoded: %v", err))
-	case len(payload) > g.maxOutcome:
-		return notReplayable(fmt.Sprintf("%d bytes, more than MaxOutcome of %d", len(payload), g.maxOutcome))
-	}
-	return encoded(kindValue, payload)
-}
-
-// marshal asks the codec, which is the user's. Its panic comes when the effect is there, and must not be a reason to make the call again.
-func (g *Guard) marshal(v any) (payload []byte, err error) {
+// encode returns the outcome of a call that has returned err, which is nil or says that it is to be stored, and the value that v points to.
+func (g *Guard) encode(v any, err error) (o Outcome) {
+	// What is called here is the user's. Its panic comes when the effect is there, and must not be a reason to make the call again.
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v", p)
+			o = notReplayable(fmt.Sprintf("cannot be encoded: panic: %v", p))
 		}
 	}()
-	return g.codec.Marshal(v)
+	kind, payload := byte(kindValue), []byte(nil)
+	switch raw, isRaw := v.(*Outcome); {
+	case err != nil && judge(err) == unreplayable:
+		return notReplayable(err.Error())
+	case err != nil:
+		kind, payload = kindError, g.marshalError(err)
+	case isRaw:
+		payload = *raw
+	default:
+		if payload, err = g.codec.Marshal(v); err != nil {
+			return notReplayable(fmt.Sprintf("cannot be encoded: %v", err))
+		}
+	}
+	if len(payload) > g.maxOutcome {
+		return notReplayable(fmt.Sprintf("%d bytes, more than MaxOutcome of %d", len(payload), g.maxOutcome))
+	}
+	return encoded(kind, payload)
 }
 
-func (g *Guard) encodeError(err error) Outcome {
-	stored := storedError{Text: err.Error()}
+func (g *Guard) marshalError(err error) []byte {
+	stored := storedError{Text: []byte(err.Error())}
 	for name, sentinel := range g.errors {
 		if errors.Is(err, sentinel) {
 			stored.Is = append(stored.Is, name)
@@ -88,10 +130,7 @@ func (g *Guard) encodeError(err error) Outcome {
 	}
 	slices.Sort(stored.Is)
 	payload, _ := json.Marshal(stored) // of strings, which cannot fail
-	if len(payload) > g.maxOutcome {
-		return notReplayable(fmt.Sprintf("an error of %d bytes, more than MaxOutcome of %d", len(payload), g.maxOutcome))
-	}
-	return encoded(kindError, payload)
+	return payload
 }
 
 // decode puts the value of an outcome into v, a pointer, or returns its error.
@@ -110,7 +149,7 @@ func (g *Guard) decode(o Outcome, v any) error {
 		if err := json.Unmarshal(payload, &stored); err != nil {
 			return &notReplayableError{why: "an error that cannot be decoded: " + err.Error(), err: err}
 		}
-		replayed := &replayedError{text: stored.Text}
+		replayed := &replayedError{text: string(stored.Text)}
 		for _, name := range stored.Is {
 			if sentinel := g.errors[name]; sentinel != nil {
 				replayed.is = append(replayed.is, sentinel)
@@ -129,6 +168,10 @@ func (g *Guard) unmarshal(payload []byte, v any) (err error) {
 			err = fmt.Errorf("panic: %v", p)
 		}
 	}()
+	if raw, ok := v.(*Outcome); ok {
+		*raw = slices.Clone(payload)
+		return nil
+	}
 	return g.codec.Unmarshal(payload, v)
 }
 

@@ -64,8 +64,11 @@ func (r *Record) Begin(now time.Duration, c Claim) Grant {
 
 // Extend is that of a [Store]. The record must be stored unless there is an error.
 func (r *Record) Extend(now time.Duration, token string, lease time.Duration) error {
-	if !r.isOwned(now, token) || r.State != Claimed {
+	switch {
+	case !r.isOwned(now, token) || r.State == Released:
 		return ErrLost
+	case r.State == Finished:
+		return nil
 	}
 	r.LeaseUntil = after(now, lease)
 	r.KeepUntil = max(r.KeepUntil, r.LeaseUntil)
@@ -90,7 +93,10 @@ func (r *Record) Release(now time.Duration, token string) error {
 	if !r.isOwned(now, token) || r.State == Finished {
 		return ErrLost
 	}
-	r.State, r.LeaseUntil = Released, now
+	if !r.Recovered { // or what an earlier owner did is as unknown as before
+		r.State = Released
+	}
+	r.LeaseUntil = now
 	return nil
 }
 

@@ -19,16 +19,27 @@ type Execution struct {
 	Recovered bool   // an earlier execution may have had its effect, or a part of it
 
 	guard *Guard
+	outer *Execution // whose call has begun this one
 }
 
-// DownstreamKey returns the key to hand on to another system for one step of the call. It is the same in each attempt.
-func (e Execution) DownstreamKey(step string) string { return digest(Join(e.Key, step)) }
+// DownstreamKey returns the key to hand on to another system for one step of the call. It is the same in each attempt. It panics for
+// the zero Execution, whose key would be the same for everybody: see whether [FromContext] reports one.
+func (e Execution) DownstreamKey(step string) string {
+	if e.Key == "" {
+		panic("idempotency: DownstreamKey of no execution")
+	}
+	return digest(Join(e.Key, step))
+}
 
-// Finish stores v as the value of the call, before it returns, in a store that is bound to a transaction, such as that of
+// Finish stores v, which the call is to return, as its value before it returns, in a store that is bound to a transaction, such as that of
 // contrib/sql: the outcome is there if and only if the data is that the transaction changes. It returns [ErrLost], and the transaction must be rolled
-// back, when somebody else has claimed the key. The call should return v.
-func (e Execution) Finish(ctx context.Context, in Store, v any) error {
-	return in.Finish(ctx, e.Key, e.Token, e.guard.encode(v, nil), e.guard.keep)
+// back, when somebody else has claimed the key. v must be of the type that the call returns: so it is of no use in a handler under package httpidempotency, whose response
+// it cannot know. It panics for an execution of no guard.
+func Finish[T any](ctx context.Context, e Execution, in Store, v T) error {
+	if e.guard == nil {
+		panic("idempotency: Finish of no execution")
+	}
+	return in.Finish(ctx, e.Key, e.Token, e.guard.encode(&v, nil), e.guard.keep)
 }
 
 type executionKey struct{}
@@ -37,6 +48,30 @@ type executionKey struct{}
 func FromContext(ctx context.Context) (Execution, bool) {
 	e, ok := ctx.Value(executionKey{}).(Execution)
 	return e, ok
+}
+
+// Holds reports whether ctx is that of an execution of key, or of one within it: a Do of that key would wait for itself.
+func (g *Guard) Holds(ctx context.Context, key string) bool {
+	return g.holds(ctx, g.keyOf(key))
+}
+
+func (g *Guard) holds(ctx context.Context, key string) bool {
+	innermost, ok := FromContext(ctx)
+	if !ok {
+		return false
+	}
+	for e := &innermost; e != nil; e = e.outer {
+		if e.Key == key {
+			return true
+		}
+	}
+	return false
+}
+
+// Unguarded returns a context for who makes the call of a key without the guard, since its store is down. [FromContext] finds an execution in it, whose
+// DownstreamKey is the same as always, and whose Recovered is true, since nobody can tell.
+func (g *Guard) Unguarded(ctx context.Context, key string) context.Context {
+	return context.WithValue(ctx, executionKey{}, Execution{Key: g.keyOf(key), Recovered: true})
 }
 
 // An entrance is a Do, or a Once, before its call.
@@ -57,10 +92,17 @@ const (
 // enter claims the key. It returns what is to be run, or the outcome that is there, or an error.
 func (e *entrance) enter(key, fingerprint string) (*run, Outcome, error) {
 	g := e.g
-	if e.ctx.Err() != nil {
+	switch {
+	case e.ctx.Err() != nil:
 		return nil, nil, g.report.ContextDone(e.ctx, 0)
+	case key == "":
+		return nil, nil, e.reject("key", ErrNoKey)
 	}
 	c := g.claim(key, fingerprint)
+	wait := g.wait
+	if e.inTx || g.holds(e.ctx, c.Key) { // who waits would keep the owner from getting on
+		wait = 0
+	}
 	var waitUntil time.Time
 	for interval := firstInterval; ; interval = min(2*interval, longestInterval) {
 		asked := time.Now()
@@ -70,6 +112,12 @@ func (e *entrance) enter(key, fingerprint string) (*run, Outcome, error) {
 		}
 		switch grant.Status {
 		case Acquired:
+			if e.ctx.Err() != nil {
+				return nil, nil, e.withdraw(c, nil)
+			}
+			if took := time.Since(asked); took >= g.lease && !e.inTx {
+				return nil, nil, e.withdraw(c, fmt.Errorf("the claim took %v, and its lease of %v is over", took, g.lease))
+			}
 			return e.begin(c, grant, asked), nil, nil
 		case Done:
 			return nil, grant.Outcome, nil
@@ -84,11 +132,11 @@ func (e *entrance) enter(key, fingerprint string) (*run, Outcome, error) {
 			return nil, nil, e.withdraw(c, fmt.Errorf("status %d", grant.Status))
 		}
 		if waitUntil.IsZero() {
-			waitUntil = asked.Add(g.wait)
+			waitUntil = asked.Add(wait)
 		}
 		left := time.Until(waitUntil)
 		if left <= 0 {
-			g.counts.inFlight.Add(1)
+			g.counts.busy.Add(1)
 			return nil, nil, e.reject("in flight", &inFlight{g.name, grant.LeaseLeft})
 		}
 		pause := time.NewTimer(min(interval, left))
@@ -103,21 +151,27 @@ func (e *entrance) enter(key, fingerprint string) (*run, Outcome, error) {
 }
 
 func (g *Guard) claim(key, fingerprint string) Claim {
-	c := Claim{Key: g.keyOf(key), Token: rand.Text(), Lease: g.lease, Keep: g.keep, RefuseUnknown: g.onUnknown == Refuse}
+	c := g.newClaim(key)
+	c.RefuseUnknown = g.onUnknown == Refuse
 	if fingerprint != "" {
 		c.Fingerprint = digest(fingerprint)
 	}
 	return c
 }
 
-// withdraw is the end of a Do whose claim has failed. The store may have it all the same, and is told that nothing was done.
+// newClaim is one without a fingerprint. If nothing further is heard of its owner, that has gone on for MaxRun and a lease at most, and for Keep from then it is remembered.
+func (g *Guard) newClaim(key string) Claim {
+	return Claim{Key: g.keyOf(key), Token: rand.Text(), Lease: g.lease, Keep: after(after(g.keep, g.maxRun), g.lease)}
+}
+
+// withdraw is the end of a Do whose claim has failed, or came too late. The store may have it all the same, and is told that nothing was done.
 func (e *entrance) withdraw(c Claim, err error) error {
 	if !e.inTx {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(e.ctx), withdrawFor)
 		defer cancel()
 		_ = e.store.Release(ctx, c.Key, c.Token)
 	}
-	if e.ctx.Err() != nil {
+	if err == nil || e.ctx.Err() != nil {
 		return e.g.report.ContextDone(e.ctx, e.waited)
 	}
 	e.g.counts.storeErrors.Add(1)
@@ -137,19 +191,27 @@ func (e *entrance) done(reason string, o steady.Outcome, err error) error {
 	return err
 }
 
-// replay puts the value of an outcome into v, a pointer, or returns its error.
-func (e *entrance) replay(o Outcome, v any) error {
-	err := e.g.decode(o, v)
-	switch {
-	case err == nil:
-		e.g.counts.replays.Add(1)
-		return e.done("replayed", steady.Success, nil)
-	case errors.Is(err, ErrNotReplayable):
+// replay puts the value of an outcome into v, a pointer, or returns its error. It reports whether either is that of the call that was made.
+func (e *entrance) replay(o Outcome, v any) (replayed bool, err error) {
+	err = e.g.decode(o, v)
+	if errors.Is(err, ErrNotReplayable) {
 		e.g.counts.notReplayable.Add(1)
-		return e.done("not replayable", steady.Failure, err)
+		return false, e.done("not replayable", steady.Failure, err)
 	}
 	e.g.counts.replays.Add(1)
-	return e.done("replayed", steady.Ignored, err)
+	outcome := steady.Success
+	if err != nil {
+		outcome = steady.Ignored
+	}
+	return true, e.done("replayed", outcome, err)
+}
+
+// told returns the error that Do returns. What an inner call says of its effect does not hold for the call around it.
+func (e *entrance) told(err error) error {
+	if _, inner := FromContext(e.ctx); inner && judge(err) == notApplied {
+		return MaybeApplied(err)
+	}
+	return err
 }
 
 // A run is an execution under way.
@@ -170,6 +232,9 @@ func (e *entrance) begin(c Claim, grant Grant, asked time.Time) *run {
 		entrance: e, began: time.Now(), cancel: func() {},
 		exec: Execution{Key: c.Key, Token: c.Token, Fence: grant.Fence, Attempt: grant.Attempt, Recovered: grant.Recovered, guard: g},
 	}
+	if outer, ok := FromContext(e.ctx); ok {
+		r.exec.outer = &outer
+	}
 	g.counts.executions.Add(1)
 	g.counts.running.Add(1)
 	if grant.Recovered {
@@ -185,7 +250,7 @@ func (e *entrance) begin(c Claim, grant Grant, asked time.Time) *run {
 	return r
 }
 
-// end settles the key of a call that has returned v and err. It returns what Do returns beside v, and whether v is to be returned.
+// end settles the key of a call that has returned err, and the value that v points to. It returns what Do returns beside that, and whether that is to be returned.
 func (r *run) end(v any, err error) (info Info, stands bool, _ error) {
 	cause := context.Cause(r.ctx)
 	ran := r.stop()
@@ -196,27 +261,27 @@ func (r *run) end(v any, err error) (info Info, stands bool, _ error) {
 	}
 	var result string
 	switch {
-	case verdict == final:
+	case verdict == final || verdict == unreplayable:
 		result, info.Err = r.finish(r.g.encode(v, err))
 	case r.inTx:
 		result = "rolled back"
-	case verdict == notApplied:
+	case verdict == notApplied && !r.exec.Recovered:
 		r.g.counts.releases.Add(1)
-		result, info.Err = "released", r.letGo(r.store.Release)
+		result, info.Err = "released", r.release()
 	default:
 		r.g.counts.left.Add(1)
 		result, info.Err = "left unknown", r.leave()
-		if cause == ErrLeaseLost || cause == ErrMaxRun {
-			err = &unsettledError{err: err, why: cause}
-		}
 	}
-	if verdict == final && info.Err != nil && (r.inTx || errors.Is(info.Err, ErrLost)) {
+	switch {
+	case info.Err != nil && (r.inTx || errors.Is(info.Err, ErrLost)) && result != "left unknown" && result != "released":
 		e := &unsettledError{err: err, why: info.Err}
 		r.report(ran, result, steady.Failure, e)
 		return info, false, e
+	case verdict == unknown && !r.inTx && (cause == ErrLeaseLost || cause == ErrMaxRun):
+		err = &unsettledError{err: err, why: cause}
 	}
 	r.report(ran, result, steady.Classifier{}.Outcome(r.entrance.ctx, err, ran), err)
-	return info, true, err
+	return info, true, r.entrance.told(err)
 }
 
 // unwind settles the key of a call that panics or ends its goroutine.
@@ -226,10 +291,12 @@ func (r *run) unwind() {
 	}
 	ran := r.stop()
 	r.g.counts.left.Add(1)
+	result := "rolled back"
 	if !r.inTx {
+		result = "left unknown"
 		_ = r.leave()
 	}
-	r.report(ran, "left unknown", steady.Failure, steady.ErrNoReturn)
+	r.report(ran, result, steady.Failure, steady.ErrNoReturn)
 }
 
 // stop ends the lease's keeping, and the call's context.
@@ -250,59 +317,68 @@ func (r *run) report(ran time.Duration, result string, o steady.Outcome, err err
 	})
 }
 
-// How often and for how long the guard tries to store an outcome: a blink of the store must not make it unknown, and a store that hangs
+// How often and for how long the guard tries to tell the store what a call came to: a blink of the store must not make it unknown, and a store that hangs
 // must not keep the caller, who has it.
 const (
-	finishTries = 3
+	settleTries = 3
 	finishFor   = 5 * time.Second
+	letGoFor    = time.Second // for the rest: if it fails, the lease lapses
 )
 
 // finish stores the outcome, and returns the result to report.
 func (r *run) finish(o Outcome) (result string, err error) {
-	switch err := r.tryFinish(o); {
-	case err == nil && r.exec.Recovered:
-		return "recovered", nil
-	case err == nil:
-		return "run", nil
+	err = r.settle(finishFor, func(ctx context.Context) error {
+		return r.store.Finish(ctx, r.exec.Key, r.exec.Token, o, r.g.keep)
+	})
+	switch {
 	case errors.Is(err, ErrLost):
 		r.g.counts.lost.Add(1)
 		return "lost", err
-	default:
-		r.g.counts.storeErrors.Add(1)
-		return "not stored", &storeError{r.g.name, err}
+	case err != nil:
+		return "not stored", err
+	case r.exec.Recovered:
+		return "recovered", nil
 	}
+	return "run", nil
 }
 
-// tryFinish stores the outcome, if need be at the third try.
-func (r *run) tryFinish(o Outcome) (err error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.entrance.ctx), finishFor)
-	defer cancel()
-	for try := range finishTries {
-		if try > 0 {
-			select {
-			case <-time.After(firstInterval << (3 * (try - 1))): // 10 and 80 ms
-			case <-ctx.Done():
-				return err
-			}
-		}
-		err = r.store.Finish(ctx, r.exec.Key, r.exec.Token, o, r.g.keep)
-		if err == nil || errors.Is(err, ErrLost) || r.inTx {
-			return err
-		}
-	}
-	return err
+// release gives the key back, of a call that did nothing.
+func (r *run) release() error {
+	return r.settle(letGoFor, func(ctx context.Context) error { return r.store.Release(ctx, r.exec.Key, r.exec.Token) })
 }
 
 // leave gives the key back with its outcome unknown.
 func (r *run) leave() error {
-	return r.letGo(func(ctx context.Context, key, token string) error { return r.store.Extend(ctx, key, token, 0) })
+	return r.settle(letGoFor, func(ctx context.Context) error { return r.store.Extend(ctx, r.exec.Key, r.exec.Token, 0) })
 }
 
-// letGo gives the key back. If that fails, the lease lapses.
-func (r *run) letGo(how func(ctx context.Context, key, token string) error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.entrance.ctx), withdrawFor)
+// settle tells the store something, if need be at the third try. The caller's context may be done by now.
+func (r *run) settle(limit time.Duration, tell func(context.Context) error) error {
+	all, cancel := context.WithTimeout(context.WithoutCancel(r.entrance.ctx), limit)
 	defer cancel()
-	return how(ctx, r.exec.Key, r.exec.Token)
+	var err error
+	for try := range settleTries {
+		if try > 0 {
+			select {
+			case <-time.After(firstInterval << (3 * (try - 1))): // 10 and 80 ms
+			case <-all.Done():
+			}
+		}
+		if all.Err() != nil {
+			break
+		}
+		one, cancel := context.WithTimeout(all, limit/settleTries)
+		err = tell(one)
+		cancel()
+		if err == nil || errors.Is(err, ErrLost) {
+			return err
+		}
+		if r.inTx {
+			break
+		}
+	}
+	r.g.counts.storeErrors.Add(1)
+	return &storeFault{err}
 }
 
 // An unsettledError is that of a Do that has lost its lease, or whose key somebody else has claimed meanwhile, and of a Once that must be rolled back.

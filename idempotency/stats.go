@@ -8,10 +8,10 @@ import (
 
 // counts are what a guard counts.
 type counts struct {
-	running                                               atomic.Int64
-	executions, recoveries, releases, left                atomic.Uint64
-	replays, notReplayable, inFlight, mismatches, unknown atomic.Uint64
-	storeErrors, lost, leasesLost                         atomic.Uint64
+	running                                           atomic.Int64
+	executions, recoveries, releases, left            atomic.Uint64
+	replays, notReplayable, busy, mismatches, unknown atomic.Uint64
+	storeErrors, lost, leasesLost                     atomic.Uint64
 }
 
 // Stats is what a [Guard] has under way, and what it has done so far.
@@ -20,11 +20,11 @@ type Stats struct {
 
 	Executions uint64 // calls that were begun
 	Recoveries uint64 // of these, those of keys whose earlier owner was gone
-	Released   uint64 // that ended without an effect
-	Left       uint64 // that ended with an unknown outcome
+	Released   uint64 // that ended without an effect, nor one of an earlier owner, whatever the store said to that
+	Left       uint64 // that ended with an unknown outcome, whatever the store said to that
 
-	// How many requests were answered without a call.
-	Replays, NotReplayable, InFlight, Mismatches, Unknown uint64
+	// How many requests were answered without a call. Busy are those whose original was in flight.
+	Replays, NotReplayable, Busy, Mismatches, Unknown uint64
 
 	StoreErrors uint64 // that kept a call from being begun, an outcome from being stored, or a lease from being extended
 	LeasesLost  uint64 // while their call ran
@@ -38,7 +38,7 @@ func (g *Guard) Stats() Stats {
 	return Stats{
 		Running:    int(c.running.Load()),
 		Executions: c.executions.Load(), Recoveries: c.recoveries.Load(), Released: c.releases.Load(), Left: c.left.Load(),
-		Replays: c.replays.Load(), NotReplayable: c.notReplayable.Load(), InFlight: c.inFlight.Load(), Mismatches: c.mismatches.Load(), Unknown: c.unknown.Load(),
+		Replays: c.replays.Load(), NotReplayable: c.notReplayable.Load(), Busy: c.busy.Load(), Mismatches: c.mismatches.Load(), Unknown: c.unknown.Load(),
 		StoreErrors: c.storeErrors.Load(), LeasesLost: c.leasesLost.Load(), Lost: c.lost.Load(), HookPanics: g.report.Panics(),
 	}
 }
@@ -49,8 +49,8 @@ func (g *Guard) Inspect() []steady.Status {
 		{Name: steady.LevelInFlight, Value: float64(g.counts.running.Load())},
 		{Name: steady.LevelTimeLimit, Value: g.maxRun.Seconds()},
 	}
-	if m, ok := g.store.(*MemoryStore); ok {
-		s := m.Stats()
+	if g.memory != nil {
+		s := g.memory.Stats()
 		levels = append(levels, steady.Level{Name: steady.LevelEntries, Value: float64(s.Keys)}, steady.Level{Name: steady.LevelMaxEntries, Value: float64(s.MaxKeys)})
 	}
 	return []steady.Status{g.report.Status(levels...)}

@@ -20,7 +20,7 @@ type Store interface {
 	Begin(ctx context.Context, c Claim) (Grant, error)
 
 	// Extend makes the lease of the owner last for lease from now. 0 ends it, without an outcome.
-	// It returns [ErrLost] if the token is not that of the owner any more, or the call has ended. A
+	// It returns [ErrLost] if the token is not that of the owner any more, or after a Release. After a Finish it does nothing. A
 	// lease that has lapsed may be extended while nobody else has claimed the key.
 	Extend(ctx context.Context, key, token string, lease time.Duration) error
 
@@ -29,7 +29,7 @@ type Store interface {
 	Finish(ctx context.Context, key, token string, o Outcome, keep time.Duration) error
 
 	// Release says that the owner's call did nothing, so that the next who comes makes it, and need not be told of an
-	// earlier one. The owner may repeat it. It returns [ErrLost] for anyone else, and after a Finish.
+	// earlier one. But what the owner was told of as Recovered is as unknown as before. The owner may repeat it. It returns [ErrLost] for anyone else, and after a Finish.
 	Release(ctx context.Context, key, token string) error
 }
 

@@ -1,11 +1,13 @@
 package steadybbolt
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.etcd.io/bbolt"
 
 	"github.com/steady-go/steady/idempotency"
 )
@@ -48,6 +50,33 @@ func FuzzDecode(f *testing.F) {
 		require.NoError(t, err)
 		require.Equal(t, r, again)
 	})
+}
+
+// Whoever had claimed it has closed the file, or died.
+func TestAClaimOfAnotherProcessIsThatOfADeadOwner(t *testing.T) {
+	db, err := bbolt.Open(filepath.Join(t.TempDir(), "keys.db"), 0o600, nil)
+	require.NoError(t, err)
+	defer db.Close()
+	s := MustNew(Config{DB: db})
+	key := strings.Repeat("0", 64)
+	claim := idempotency.Claim{Key: key, Token: "a", Lease: time.Hour, Keep: 2 * time.Hour}
+	_, err = s.Begin(t.Context(), claim)
+	require.NoError(t, err)
+	claim.Token = "b"
+	g, err := s.Begin(t.Context(), claim)
+	require.NoError(t, err)
+	require.Equal(t, idempotency.Busy, g.Status)
+
+	process[0]++ // this is another process now
+	defer func() { process[0]-- }()
+	g, err = s.Begin(t.Context(), claim)
+	require.NoError(t, err)
+	require.Equal(t, idempotency.Acquired, g.Status)
+	require.True(t, g.Recovered)
+	claim.Token = "c"
+	g, err = s.Begin(t.Context(), claim)
+	require.NoError(t, err)
+	require.Equal(t, idempotency.Busy, g.Status)
 }
 
 func TestATruncatedRecordIsBroken(t *testing.T) {

@@ -38,13 +38,18 @@ const defaultBucket = "steady idempotency"
 
 // A Store is an [idempotency.Store] in a bbolt database. It is made by [New], and may be used by several goroutines at once. Each of its methods is one
 // transaction, which is synced to the disk if it changes anything, some milliseconds; bbolt has one of these at a time. A context that ends is seen before a transaction
-// begins, and not while it waits for another.
+// begins, and not while it waits for another: the time that a guard gives a store does not bound that wait.
 //
 // A key that another process had claimed is taken for one whose owner is gone, at once and not when its lease is over: bbolt locks its file, so that
-// process has closed it. Records past retention go when others come.
+// process has closed it. So close a database only when all calls that are guarded by it have ended. Records past retention go when others come.
 type Store struct {
 	db     *bbolt.DB
 	bucket []byte
+	opened time.Time // the times in records are those since 1970, by the monotonic clock since then
+}
+
+func (s *Store) now() time.Duration {
+	return time.Duration(s.opened.UnixNano()) + time.Since(s.opened)
 }
 
 var _ idempotency.Store = (*Store)(nil)
@@ -63,14 +68,14 @@ func New(c Config) (*Store, error) {
 		return nil, err
 	}
 	f.Require(!c.DB.IsReadOnly(), "DB", "be open for writing", "one that is read-only")
-	f.Require(!c.DB.NoSync, "DB", "sync its writes", "NoSync")
+	f.Require(!c.DB.NoSync && !c.DB.NoGrowSync, "DB", "sync its writes", "NoSync or NoGrowSync")
 	if err := f.Err(); err != nil {
 		return nil, err
 	}
 	if c.Bucket == "" {
 		c.Bucket = defaultBucket
 	}
-	s := &Store{db: c.DB, bucket: []byte(c.Bucket)}
+	s := &Store{db: c.DB, bucket: []byte(c.Bucket), opened: time.Now()}
 	err := c.DB.Update(func(tx *bbolt.Tx) error {
 		b, err := tx.CreateBucketIfNotExists(s.bucket)
 		if err != nil {
@@ -92,7 +97,7 @@ func New(c Config) (*Store, error) {
 // MustNew is like [New] but panics on an error.
 func MustNew(c Config) *Store { return check.Must(New(c)) }
 
-// In returns the store within a transaction of the caller's, which must be writable: for [idempotency.Once] and [idempotency.Execution.Finish]. It is of use
+// In returns the store within a transaction of the caller's, which must be writable: for [idempotency.Once] and [idempotency.Finish]. It is of use
 // until that ends, on the goroutine that uses the transaction. Do nothing else with the store meanwhile on that goroutine: it would wait for itself.
 func (s *Store) In(tx *bbolt.Tx) idempotency.Store { return &bound{s: s, tx: tx} }
 
@@ -192,7 +197,7 @@ func (b *bound) change(ctx context.Context, key string, change func(*idempotency
 		return fmt.Errorf("steadybbolt: bucket %q is gone", b.s.bucket)
 	}
 	all, byEnd := top.Bucket(records), top.Bucket(ends)
-	now := time.Duration(time.Now().UnixNano())
+	now := b.s.now()
 	var r idempotency.Record
 	before := all.Get([]byte(key))
 	if before != nil {
@@ -225,7 +230,7 @@ func (b *bound) change(ctx context.Context, key string, change func(*idempotency
 func (b *bound) dropExpired(key string) error {
 	top := b.tx.Bucket(b.s.bucket)
 	all, byEnd := top.Bucket(records), top.Bucket(ends)
-	now := endOf(time.Duration(time.Now().UnixNano()), "")
+	now := endOf(b.s.now(), "")
 	var expired [][]byte
 	cursor := byEnd.Cursor()
 	for end, _ := cursor.First(); end != nil && len(expired) < mostDropped; end, _ = cursor.Next() {

@@ -95,7 +95,7 @@ func TestBadConfigurationsAreRefused(t *testing.T) {
 	lax := openDB(t, filepath.Join(t.TempDir(), "lax.db"))
 	lax.NoSync = true
 	_, err = steadybbolt.New(steadybbolt.Config{DB: lax})
-	require.EqualError(t, err, "steadybbolt: Config.DB must sync its writes, got NoSync")
+	require.EqualError(t, err, "steadybbolt: Config.DB must sync its writes, got NoSync or NoGrowSync")
 	lax.NoSync = false
 
 	require.NoError(t, lax.Close())
@@ -227,7 +227,7 @@ func TestAnExecutionMayFinishInATransaction(t *testing.T) {
 	l := newLedger(t)
 	call := func(ctx context.Context) (string, error) {
 		e, _ := idempotency.FromContext(ctx)
-		err := l.db.Update(func(tx *bbolt.Tx) error { return e.Finish(ctx, l.s.In(tx), "placed") })
+		err := l.db.Update(func(tx *bbolt.Tx) error { return idempotency.Finish(ctx, e, l.s.In(tx), "placed") })
 		return "placed", errors.Join(err, errCrash)
 	}
 	_, _, err := idempotency.Do(t.Context(), l.guard, "a", "", call)

@@ -140,7 +140,8 @@ return {'acquired', fence, attempt, recovered}`)
 
 	// extend makes the lease last for ARGV[2].
 	extend = redis.NewScript(refuseOthers + `
-if state ~= 'claimed' then return {'lost'} end
+if state == 'released' then return {'lost'} end
+if state == 'finished' then return {'ok'} end
 lease = after(ARGV[2])
 keep = math.max(keep, lease)
 redis.call('HSET', KEYS[1], 'lease', number(lease), 'keep', number(keep))` + setExpiry + `
@@ -154,10 +155,10 @@ keep = after(ARGV[3])
 redis.call('HSET', KEYS[1], 'state', 'finished', 'outcome', ARGV[2], 'lease', number(now), 'keep', number(keep))` + setExpiry + `
 return {'ok'}`)
 
-	// letGo says that nothing was done.
+	// letGo says that nothing was done, this time: what an earlier owner did is as unknown as before.
 	letGo = redis.NewScript(refuseOthers + `
 if state == 'finished' then return {'lost'} end
-redis.call('HSET', KEYS[1], 'state', 'released', 'lease', number(now))
+redis.call('HSET', KEYS[1], 'state', recovered == 'yes' and 'claimed' or 'released', 'lease', number(now))
 return {'ok'}`)
 )
 

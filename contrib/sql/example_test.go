@@ -98,7 +98,7 @@ func ExampleStore_In() {
 		if _, err := tx.ExecContext(ctx, "INSERT INTO orders (item) VALUES (?)", receipt); err != nil {
 			return "", err
 		}
-		if err := e.Finish(ctx, store.In(tx), receipt); err != nil {
+		if err := idempotency.Finish(ctx, e, store.In(tx), receipt); err != nil {
 			return "", err // somebody else has the key by now: the order is rolled back
 		}
 		return receipt, tx.Commit()

@@ -29,7 +29,7 @@ func (s *shop) ship(ctx context.Context, item string, between func(e idempotency
 	if err := s.place(context.WithoutCancel(ctx), tx, item); err != nil {
 		return "", err
 	}
-	if err := e.Finish(context.WithoutCancel(ctx), s.store.In(tx), "shipped "+item); err != nil {
+	if err := idempotency.Finish(context.WithoutCancel(ctx), e, s.store.In(tx), "shipped "+item); err != nil {
 		return "", err
 	}
 	return "shipped " + item, tx.Commit()

@@ -21,7 +21,7 @@
 //
 // A call that does more than that, and for longer than a transaction should be open, goes into [idempotency.Do] with the same
 // guard, and claims its key by a lease. It may still end with a transaction that stores data and outcome together: see
-// [idempotency.Execution.Finish].
+// [idempotency.Finish].
 //
 // # Transactions
 //

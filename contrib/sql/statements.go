@@ -78,9 +78,9 @@ FROM {table} AS r, (SELECT {now} AS now) AS n WHERE r.key = $1`
 // What an owner does. $1 is the key and $2 the token.
 const (
 	extend = `UPDATE {table} AS r SET
-	lease_until = {now} + CAST($3 AS bigint),
-	keep_until = {greatest}(r.keep_until, {now} + CAST($3 AS bigint))
-WHERE r.key = $1 AND r.token = $2 AND r.keep_until > {now} AND r.state = 0`
+	lease_until = CASE WHEN r.state = 0 THEN {now} + CAST($3 AS bigint) ELSE r.lease_until END,
+	keep_until = CASE WHEN r.state = 0 THEN {greatest}(r.keep_until, {now} + CAST($3 AS bigint)) ELSE r.keep_until END
+WHERE r.key = $1 AND r.token = $2 AND r.keep_until > {now} AND r.state IN (0, 2)`
 
 	finish = `UPDATE {table} AS r SET
 	state = 2,
@@ -89,7 +89,7 @@ WHERE r.key = $1 AND r.token = $2 AND r.keep_until > {now} AND r.state = 0`
 	keep_until = CASE WHEN r.state = 0 THEN {now} + CAST($4 AS bigint) ELSE r.keep_until END
 WHERE r.key = $1 AND r.token = $2 AND r.keep_until > {now} AND r.state IN (0, 2)`
 
-	release = `UPDATE {table} AS r SET state = 1, lease_until = {now}
+	release = `UPDATE {table} AS r SET state = CASE WHEN r.recovered THEN 0 ELSE 1 END, lease_until = {now}
 WHERE r.key = $1 AND r.token = $2 AND r.keep_until > {now} AND r.state IN (0, 1)`
 )
 

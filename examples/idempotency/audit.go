@@ -18,7 +18,7 @@ type audit struct {
 	orders                        int
 	requests, cut, failed, refuse int64
 	died                          map[string]int
-	kills                         int
+	kills, wanted                 int
 
 	inLedger   int
 	duplicated int // orders that are in the ledger more than once
@@ -29,7 +29,7 @@ type audit struct {
 // inspect looks into the ledger of a service that has ended.
 func inspect(c config, kind, file string, told *story, died map[string]int) (a audit, err error) {
 	a = audit{
-		kind: kind, orders: c.orders, died: died,
+		kind: kind, orders: c.orders, wanted: c.kills, died: died,
 		requests: told.requests.Load(), cut: told.cut.Load(), failed: told.failed.Load(), refuse: told.refused.Load(),
 	}
 	for _, n := range died {
@@ -107,6 +107,7 @@ func verdict(w io.Writer, all []audit) bool {
 		}
 	}
 	for _, a := range all {
+		expect(a.kills == a.wanted, "the %s service was killed %d times of %d, before the orders were placed", a.kind, a.kills, a.wanted)
 		switch a.kind {
 		case naive:
 			expect(a.duplicated > 0, "the naive service has placed no order twice: the faults were none")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"time"
@@ -50,7 +51,11 @@ func (s *shop) placeGuarded(w http.ResponseWriter, r *http.Request) {
 		broken(w, err)
 		return
 	}
-	e, _ := idempotency.FromContext(r.Context())
+	e, ok := idempotency.FromContext(r.Context())
+	if !ok {
+		broken(w, errors.New("this handler needs a guard"))
+		return
+	}
 	key := []byte(e.DownstreamKey("ledger")) // the same in each attempt
 	s.at(beforeEffect)
 	var number string

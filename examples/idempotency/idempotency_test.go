@@ -49,6 +49,7 @@ func TestTheVerdict(t *testing.T) {
 	}
 	require.True(t, verdict(io.Discard, good()))
 	for want, spoil := range map[string]func([]audit){
+		"was killed 0 times of 1":                     func(a []audit) { a[1].wanted = 1 },
 		"the naive service has placed no order twice": func(a []audit) { a[0].duplicated = 0 },
 		"the mark-first service has lost no order":    func(a []audit) { a[1].lost = 0 },
 		"1 orders were placed more than once":         func(a []audit) { a[2].duplicated = 1 },

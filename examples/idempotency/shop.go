@@ -150,7 +150,8 @@ func placed(w http.ResponseWriter, number string) {
 	_, _ = fmt.Fprintln(w, number)
 }
 
-// broken is the answer when the ledger fails.
+// broken is the answer when something fails that is none of the customer's business.
 func broken(w http.ResponseWriter, err error) {
-	http.Error(w, err.Error(), http.StatusInternalServerError)
+	fmt.Fprintln(os.Stderr, "shop:", err)
+	http.Error(w, "the order could not be placed", http.StatusInternalServerError)
 }

@@ -63,7 +63,7 @@ func (s *supervisor) run(ctx context.Context) error {
 		if n < s.kills {
 			where = []string{beforeEffect, afterEffect, beforeAnswer, byChance}[n%4]
 			if where == byChance {
-				killIn = time.Duration(20+s.random.IntN(50)) * time.Millisecond
+				killIn = time.Duration(1+s.random.IntN(15)) * time.Millisecond
 			} else {
 				l.Point, l.After = where, 1+s.random.IntN(4)
 			}
@@ -82,7 +82,7 @@ func (s *supervisor) run(ctx context.Context) error {
 	return nil
 }
 
-// live runs one process. It kills it after a while if that is not 0, and ends it with ctx.
+// live runs one process. It kills it a while after that can be reached, if the while is not 0, and ends it with ctx.
 func (s *supervisor) live(ctx context.Context, l life, killIn time.Duration) error {
 	program, err := os.Executable()
 	if err != nil {
@@ -100,12 +100,35 @@ func (s *supervisor) live(ctx context.Context, l life, killIn time.Duration) err
 	if err := cmd.Start(); err != nil {
 		return err
 	}
+	ended := make(chan struct{})
 	if killIn > 0 {
-		defer time.AfterFunc(killIn, func() { _ = cmd.Process.Kill() }).Stop()
+		go func() {
+			if reachable(l.Address, ended) {
+				time.Sleep(killIn)
+				_ = cmd.Process.Kill()
+			}
+		}()
 	}
 	err = cmd.Wait()
+	close(ended)
 	if errors.Is(err, context.Canceled) {
 		return nil // it has obeyed
 	}
 	return err
+}
+
+// reachable waits until there is somebody at an address, and reports whether there was before ended.
+func reachable(address string, ended <-chan struct{}) bool {
+	for {
+		conn, err := net.Dial("tcp", address)
+		if err == nil {
+			_ = conn.Close()
+			return true
+		}
+		select {
+		case <-time.After(time.Millisecond):
+		case <-ended:
+			return false
+		}
+	}
 }

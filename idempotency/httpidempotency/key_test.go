@@ -38,11 +38,10 @@ func FuzzResponse(f *testing.F) {
 		if status < 200 || status > 999 {
 			return
 		}
-		want := response{Status: status, Header: http.Header{name: {a, b}, "X": {}}, Body: body}
-		data, err := want.MarshalBinary()
-		require.NoError(t, err)
-		var got response
-		require.NoError(t, got.UnmarshalBinary(data))
+		want := Response{Status: status, Header: http.Header{name: {a, b}, "X": {}}, Body: body}
+		data := want.marshal()
+		var got Response
+		require.NoError(t, got.unmarshal(data))
 		require.Equal(t, want.Status, got.Status)
 		require.Equal(t, want.Header, got.Header)
 		require.Equal(t, string(want.Body), string(got.Body))
@@ -54,9 +53,9 @@ func FuzzStoredResponse(f *testing.F) {
 	f.Add([]byte{200, 1, 1, 1, 'a', 1, 1, 'b', 'c'})
 	f.Add([]byte{200, 1, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1})
 	f.Fuzz(func(t *testing.T, data []byte) {
-		var r response
-		if err := r.UnmarshalBinary(data); err != nil {
-			require.Equal(t, response{}, r)
+		var r Response
+		if err := r.unmarshal(data); err != nil {
+			require.Equal(t, Response{}, r)
 		}
 	})
 }

@@ -10,7 +10,8 @@
 // The header is that of the IETF draft draft-ietf-httpapi-idempotency-key-header. What a handler answers decides what the next request with the same key gets:
 //
 //	2xx, 3xx, 4xx                        the same response
-//	408, 425, 429, 503 with Retry-After  its handler runs: this one says that it did nothing
+//	408, 425, 429, and 409 or 503 with   its handler runs: this one says that it did nothing
+//	Retry-After
 //	other 5xx, a panic, and 4xx to a     nobody knows: as OnUnknown of the guard says
 //	client that has gone
 //	flushed, hijacked or too large       status 409: it is done, but the response is not there any more
@@ -21,8 +22,11 @@
 // What the middleware itself answers is application/problem+json (RFC 9457), with a type of its own each:
 //
 //	400 key-missing, key-malformed, body-unreadable    409 in-flight (with Retry-After), outcome-unknown, not-replayable
-//	401 no-scope                                       413 body-too-large
-//	422 mismatch                                       503 store (with Retry-After)
+//	403 no-scope                                       413 body-too-large
+//	422 mismatch                                       500 body-consumed
+//	                                                   503 store (with Retry-After)
+//
+// It must stand outside of whatever reads the body, and inside of authentication. When a handler times out, as under [http.TimeoutHandler], and works on, the next attempt may meet it.
 package httpidempotency
 
 import (
@@ -31,10 +35,12 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -45,12 +51,12 @@ import (
 
 // Config is the configuration of a [Middleware]. Guard and Scope are required.
 type Config struct {
-	// Guard keeps the keys. Its MaxOutcome must leave room for MaxResponse and the headers. Its Wait is how long a
+	// Guard keeps the keys. Its MaxOutcome must leave 4 KiB for the headers beside MaxResponse. Its Codec is not used. Its Wait is how long a
 	// duplicate in flight is held before it gets status 409.
 	Guard *idempotency.Guard
 
 	// Scope returns whose key it is, such as the tenant or the user, so that the keys of two of them never meet. It is called after
-	// authentication, if that stands outside of this middleware. An error is answered by status 401. A service that
+	// authentication, if that stands outside of this middleware. An error, and an empty scope, is answered by status 403. A service that
 	// has one user only returns a constant.
 	Scope func(*http.Request) (string, error)
 
@@ -66,12 +72,17 @@ type Config struct {
 	// MaxResponse is how many bytes of a response's body are kept. 0 means 1 MiB.
 	MaxResponse int
 
+	// IgnoreFlush lets flushes of the handler do nothing, so that its response can be replayed: for handlers that flush without streaming, such as
+	// [net/http/httputil.ReverseProxy] where the length of a response is not known.
+	IgnoreFlush bool
+
 	// Headers are those of a response that are stored and come back with it. nil means Content-Type, Content-Language, Content-Encoding,
-	// Content-Disposition, Location, ETag, Last-Modified and Link. Set-Cookie never is, whoever asks: it may let someone in.
+	// Content-Disposition, Location, ETag, Last-Modified, Link, Vary, Cache-Control, WWW-Authenticate, Content-Security-Policy and X-Content-Type-Options. Set-Cookie never
+	// is, whoever asks: it may let someone in.
 	Headers []string
 
 	// FailOpen runs the handler unguarded when the store is down. Otherwise the request gets status 503: rather no order than two. What passes is
-	// counted, see [Stats].
+	// counted, see [Stats]. The handler finds an execution in its context whose DownstreamKey is the same as always, and which says Recovered.
 	FailOpen bool
 }
 
@@ -84,6 +95,7 @@ var (
 	defaultMethods = []string{http.MethodPost, http.MethodPatch}
 	defaultHeaders = []string{
 		"Content-Type", "Content-Language", "Content-Encoding", "Content-Disposition", "Location", "Etag", "Last-Modified", "Link",
+		"Vary", "Cache-Control", "Www-Authenticate", "Content-Security-Policy", "X-Content-Type-Options",
 	}
 )
 
@@ -100,18 +112,35 @@ type Middleware struct {
 	failedOpen atomic.Uint64
 }
 
+// ofTheConnection are headers that belong to one response on the wire, and those that are never stored.
+var ofTheConnection = []string{"Connection", "Content-Length", "Keep-Alive", "Set-Cookie", "Trailer", "Transfer-Encoding", "Upgrade"}
+
+// headersRoom is how much of MaxOutcome is left for headers.
+const headersRoom = 4 << 10
+
 // New returns a middleware, or an error that names every fault of c.
 func New(c Config) (*Middleware, error) {
 	f := check.Config("httpidempotency: Config")
 	f.Require(c.Guard != nil, "Guard", "be set", "nil")
 	f.Require(c.Scope != nil, "Scope", "be set", "nil")
 	f.Require(c.Methods == nil || len(c.Methods) > 0, "Methods", "be nil, or name one", c.Methods)
+	for _, m := range c.Methods {
+		f.Require(m != "" && m == strings.ToUpper(m), "Methods", "be in capitals", fmt.Sprintf("%q", m))
+	}
 	f.Require(c.MaxBody >= 0, "MaxBody", "be >= 0", c.MaxBody)
 	f.Require(c.MaxResponse >= 0, "MaxResponse", "be >= 0", c.MaxResponse)
+	if c.MaxResponse == 0 {
+		c.MaxResponse = defaultMaxResponse
+	}
+	if c.Guard != nil {
+		most := c.Guard.MaxOutcome() - headersRoom
+		f.Require(c.MaxResponse <= most, "MaxResponse", fmt.Sprintf("be <= %d, which MaxOutcome of the guard leaves", most), c.MaxResponse)
+	}
 	headers := make([]string, 0, len(c.Headers))
 	for _, h := range c.Headers {
 		h = http.CanonicalHeaderKey(h)
-		f.Require(h != "Set-Cookie", "Headers", "not hold Set-Cookie", c.Headers)
+		f.Require(!slices.Contains(ofTheConnection, h), "Headers", "not hold "+strings.Join(ofTheConnection, ", "), fmt.Sprintf("%q", h))
+		f.Require(h != "" && !strings.ContainsFunc(h, notOfToken), "Headers", "hold names of headers", fmt.Sprintf("%q", h))
 		headers = append(headers, h)
 	}
 	if err := f.Err(); err != nil {
@@ -126,10 +155,12 @@ func New(c Config) (*Middleware, error) {
 	if c.MaxBody == 0 {
 		c.MaxBody = defaultMaxBody
 	}
-	if c.MaxResponse == 0 {
-		c.MaxResponse = defaultMaxResponse
-	}
 	return &Middleware{c: c, headers: headers}, nil
+}
+
+// notOfToken reports whether a name of a header may not have c (RFC 9110, section 5.6.2).
+func notOfToken(c rune) bool {
+	return c <= ' ' || c >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, c)
 }
 
 // MustNew is like [New] but panics on an error.
@@ -167,19 +198,32 @@ func (m *Middleware) serve(w http.ResponseWriter, r *http.Request, values []stri
 	if p != nil {
 		return p
 	}
-	scope, err := m.c.Scope(r)
-	if err != nil {
-		return &problem{status: http.StatusUnauthorized, code: "no-scope", detail: "nobody is known to whom the key belongs"}
-	}
 	body, p := m.read(w, r)
 	if p != nil {
 		return p
 	}
-	r.Body, r.ContentLength, r.TransferEncoding = io.NopCloser(bytes.NewReader(body)), int64(len(body)), nil
+	print := fingerprint(r, body)
+	whole := func() io.ReadCloser { return io.NopCloser(bytes.NewReader(body)) }
+	r.Body, r.ContentLength, r.TransferEncoding = whole(), int64(len(body)), nil
+	scope, err := m.c.Scope(r)
+	if err != nil || scope == "" {
+		return &problem{status: http.StatusForbidden, code: "no-scope", detail: "nobody is known to whom the key belongs"}
+	}
+	r.Body = whole() // Scope may have read it
+	if key = idempotency.Join(scope, key); m.c.Guard.Holds(r.Context(), key) {
+		next.ServeHTTP(w, r) // it is guarded already, further out
+		return nil
+	}
 
-	rec := newRecorder(w, m.c.MaxResponse)
-	res, info, err := idempotency.Do(r.Context(), m.c.Guard, idempotency.Join(scope, key), fingerprint(r, body), func(ctx context.Context) (response, error) {
-		next.ServeHTTP(rec, r.WithContext(ctx))
+	rec := newRecorder(w, m.c)
+	o, info, err := idempotency.Do(r.Context(), m.c.Guard, key, print, func(ctx context.Context) (idempotency.Outcome, error) {
+		r := r.WithContext(ctx)
+		defer func() {
+			if r.MultipartForm != nil { // net/http removes those of its own request alone
+				_ = r.MultipartForm.RemoveAll()
+			}
+		}()
+		next.ServeHTTP(rec, r)
 		return rec.end(ctx, m.headers)
 	})
 	switch {
@@ -192,11 +236,15 @@ func (m *Middleware) serve(w http.ResponseWriter, r *http.Request, values []stri
 		}
 		return inFlight(time.Second) // who has taken over knows the answer that counts
 	case err == nil:
+		var res Response
+		if err := res.unmarshal(o); err != nil {
+			return notReplayable()
+		}
 		res.replay(w)
 		return nil
 	case errors.Is(err, idempotency.ErrStore) && m.c.FailOpen && r.Context().Err() == nil:
 		m.failedOpen.Add(1)
-		next.ServeHTTP(w, r)
+		next.ServeHTTP(w, r.WithContext(m.c.Guard.Unguarded(r.Context(), key)))
 		return nil
 	}
 	return problemOf(err)
@@ -208,20 +256,40 @@ func (m *Middleware) read(w http.ResponseWriter, r *http.Request) ([]byte, *prob
 	if r.ContentLength > m.c.MaxBody {
 		return nil, tooLarge // and who expects a 100 sends nothing
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, m.c.MaxBody))
-	if _, over := errors.AsType[*http.MaxBytesError](err); over {
-		return nil, tooLarge
+	if r.Body == nil {
+		return nil, nil
 	}
-	if err != nil {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, m.c.MaxBody))
+	_, over := errors.AsType[*http.MaxBytesError](err)
+	switch {
+	case over:
+		return nil, tooLarge
+	case err != nil:
 		return nil, &problem{status: http.StatusBadRequest, code: "body-unreadable", detail: "the body could not be read to its end"}
+	case r.MultipartForm != nil || r.ContentLength > int64(len(body)) && r.PostForm == nil:
+		// A fingerprint of what is left would be the same for all bodies.
+		return nil, &problem{status: http.StatusInternalServerError, code: "body-consumed", detail: "the body was read before it came to the guard"}
 	}
 	return body, nil
 }
 
-// fingerprint tells requests apart that have the same key.
+// fingerprint tells requests apart that have the same key. A form that was parsed already is not in the body any more.
 func fingerprint(r *http.Request, body []byte) string {
 	sum := sha256.Sum256(body)
-	return idempotency.Join(r.Method, r.URL.EscapedPath(), r.URL.RawQuery, r.Header.Get("Content-Type"), string(sum[:]))
+	return idempotency.Join(r.Method, r.URL.EscapedPath(), r.URL.RawQuery, r.Header.Get("Content-Type"), r.PostForm.Encode(), string(sum[:]))
+}
+
+// Resolve says what became of a request whose outcome is unknown, where the guard refuses it: later ones get res, or, if its status is 0, the
+// request was not carried out, and the next one is. key is what the client has sent, without quotes. See [idempotency.Resolve].
+func (m *Middleware) Resolve(ctx context.Context, scope, key string, res Response) error {
+	key = idempotency.Join(scope, key)
+	if res.Status == 0 {
+		return idempotency.Resolve(ctx, m.c.Guard, key, idempotency.Outcome(nil), idempotency.NotApplied(errors.New("not carried out")))
+	}
+	if err := res.check(); err != nil {
+		return err
+	}
+	return idempotency.Resolve(ctx, m.c.Guard, key, res.marshal(), nil)
 }
 
 // A problem is an answer of the middleware's own.
@@ -253,6 +321,10 @@ func inFlight(after time.Duration) *problem {
 	return &problem{status: http.StatusConflict, code: "in-flight", detail: "a request with this key is being handled", retryAfter: max(after, 1)}
 }
 
+func notReplayable() *problem {
+	return &problem{status: http.StatusConflict, code: "not-replayable", detail: "a request with this key was carried out, and its response is not there any more"}
+}
+
 // problemOf returns the answer to a request whose handler was not run.
 func problemOf(err error) *problem {
 	after, _ := steady.RetryAfterOf(err)
@@ -263,8 +335,8 @@ func problemOf(err error) *problem {
 		return &problem{status: http.StatusUnprocessableEntity, code: "mismatch", detail: "this key was used for another request"}
 	case errors.Is(err, idempotency.ErrUnknown):
 		return &problem{status: http.StatusConflict, code: "outcome-unknown", detail: "nobody knows whether an earlier request with this key was carried out"}
-	case errors.Is(err, idempotency.ErrNotReplayable):
-		return &problem{status: http.StatusConflict, code: "not-replayable", detail: "a request with this key was carried out, and its response is not there any more"}
+	case errors.Is(err, idempotency.ErrNotReplayable), idempotency.IsFinal(err): // the latter is of no handler
+		return notReplayable()
 	default: // the store is down, or the client has gone, who will not read it
 		return &problem{status: http.StatusServiceUnavailable, code: "store", detail: "it cannot be told whether this request was carried out before", retryAfter: time.Second}
 	}

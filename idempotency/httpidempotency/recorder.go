@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/steady-go/steady/idempotency"
@@ -18,18 +19,21 @@ import (
 // A recorder keeps the response of a handler until it may be sent. From when the handler flushes, hijacks or has written too much it is live: what comes is
 // passed on.
 type recorder struct {
-	w      http.ResponseWriter
-	room   int
-	header http.Header // as the handler sees it
+	w           http.ResponseWriter
+	room        int
+	ignoreFlush bool
+	header      http.Header // as the handler sees it
 
 	status  int         // 0 as long as the header is not written
 	written http.Header // as it was then
 	body    bytes.Buffer
+	length  int64 // that the handler has announced, or -1
+	wrote   int64 // by the handler
 	live    bool
 }
 
-func newRecorder(w http.ResponseWriter, room int) *recorder {
-	return &recorder{w: w, room: room, header: w.Header().Clone()}
+func newRecorder(w http.ResponseWriter, c Config) *recorder {
+	return &recorder{w: w, room: c.MaxResponse, ignoreFlush: c.IgnoreFlush, header: w.Header().Clone(), length: -1}
 }
 
 // Header implements [http.ResponseWriter].
@@ -48,11 +52,16 @@ func (r *recorder) WriteHeader(status int) {
 	case r.status != 0:
 		return
 	case status >= 100 && status < 200 && status != http.StatusSwitchingProtocols:
+		before := r.w.Header().Clone()
 		replace(r.w.Header(), r.header)
 		r.w.WriteHeader(status)
+		replace(r.w.Header(), before)
 		return
 	}
 	r.status, r.written = status, r.header.Clone()
+	if n, err := strconv.ParseInt(r.written.Get("Content-Length"), 10, 64); err == nil && n >= 0 {
+		r.length = n
+	}
 }
 
 // Write implements [http.ResponseWriter].
@@ -60,6 +69,9 @@ func (r *recorder) Write(b []byte) (int, error) {
 	r.WriteHeader(http.StatusOK)
 	if !bodyAllowed(r.status) {
 		return 0, http.ErrBodyNotAllowed
+	}
+	if r.wrote += int64(len(b)); r.length >= 0 && r.wrote > r.length { // as net/http does
+		return 0, http.ErrContentLength
 	}
 	if !r.live && r.body.Len()+len(b) > r.room {
 		r.goLive()
@@ -77,6 +89,9 @@ func bodyAllowed(status int) bool {
 // FlushError is how [http.ResponseController] flushes.
 func (r *recorder) FlushError() error {
 	r.WriteHeader(http.StatusOK)
+	if r.ignoreFlush {
+		return nil
+	}
 	r.goLive()
 	return http.NewResponseController(r.w).Flush()
 }
@@ -84,8 +99,12 @@ func (r *recorder) FlushError() error {
 // Flush implements [http.Flusher].
 func (r *recorder) Flush() { _ = r.FlushError() }
 
-// Hijack implements [http.Hijacker].
+// Hijack implements [http.Hijacker]. What was written is sent before.
 func (r *recorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	if r.status != 0 {
+		r.goLive()
+		_ = http.NewResponseController(r.w).Flush()
+	}
 	conn, rw, err := http.NewResponseController(r.w).Hijack()
 	r.live = r.live || err == nil
 	return conn, rw, err
@@ -136,26 +155,27 @@ func replace(h, by http.Header) {
 
 // end returns what the handler's response is to the guard. ctx is that of the handler: it is done when the client has gone or the lease is lost, and a
 // status of 4xx may only tell of that.
-func (r *recorder) end(ctx context.Context, headers []string) (response, error) {
+func (r *recorder) end(ctx context.Context, headers []string) (idempotency.Outcome, error) {
 	r.WriteHeader(http.StatusOK)
+	comesBack := r.written.Get("Retry-After") != ""
 	switch s := r.status; {
 	case s == http.StatusRequestTimeout, s == http.StatusTooEarly, s == http.StatusTooManyRequests,
-		s == http.StatusServiceUnavailable && r.written.Get("Retry-After") != "":
-		return response{}, idempotency.NotApplied(statusError(s))
+		comesBack && (s == http.StatusConflict || s == http.StatusServiceUnavailable):
+		return nil, idempotency.NotApplied(statusError(s))
 	case s >= 500:
-		return response{}, statusError(s)
+		return nil, statusError(s)
 	case s >= 400 && ctx.Err() != nil:
-		return response{}, statusError(s)
+		return nil, statusError(s)
 	case r.live:
-		return response{sent: true}, nil
+		return nil, idempotency.Unreplayable(errSent)
 	}
-	res := response{Status: r.status, Header: http.Header{}, Body: r.body.Bytes()}
+	res := Response{Status: r.status, Header: http.Header{}, Body: r.body.Bytes()}
 	for _, name := range headers {
 		if values, ok := r.written[name]; ok {
 			res.Header[name] = values
 		}
 	}
-	return res, nil
+	return res.marshal(), nil
 }
 
 // A statusError is the error of a response that is not stored.

@@ -3,25 +3,31 @@ package httpidempotency
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"slices"
+
+	"github.com/steady-go/steady/idempotency"
+	"github.com/steady-go/steady/internal/check"
 )
 
-// A response is what is stored of one.
-type response struct {
-	Status int
-	Header http.Header
+// A Response is what is stored of one.
+type Response struct {
+	Status int         // from 200 to 999
+	Header http.Header // those of Config.Headers that it had
 	Body   []byte
-
-	sent bool // it was sent while its handler ran, and cannot be replayed
 }
 
-// MarshalBinary returns the status, the number of headers, each with the number of its values, all strings with their lengths, and the body.
-func (r response) MarshalBinary() ([]byte, error) {
-	if r.sent {
-		return nil, errSent
-	}
+func (r Response) check() error {
+	f := check.Config("httpidempotency: Response")
+	f.Require(r.Status >= 200 && r.Status <= 999, "Status", "be between 200 and 999", r.Status)
+	f.Require(len(r.Body) == 0 || bodyAllowed(r.Status), "Body", "be empty with this status", fmt.Sprintf("%d bytes", len(r.Body)))
+	return f.Err()
+}
+
+// marshal returns the status, the number of headers, each with the number of its values, all strings with their lengths, and the body.
+func (r Response) marshal() idempotency.Outcome {
 	b := binary.AppendUvarint(nil, uint64(r.Status))
 	b = binary.AppendUvarint(b, uint64(len(r.Header)))
 	for _, name := range slices.Sorted(maps.Keys(r.Header)) {
@@ -31,7 +37,7 @@ func (r response) MarshalBinary() ([]byte, error) {
 			b = appendString(b, v)
 		}
 	}
-	return append(b, r.Body...), nil
+	return append(b, r.Body...)
 }
 
 func appendString(b []byte, s string) []byte {
@@ -40,8 +46,8 @@ func appendString(b []byte, s string) []byte {
 
 var errBroken = errors.New("httpidempotency: what was stored is no response")
 
-// UnmarshalBinary is the reverse of MarshalBinary.
-func (r *response) UnmarshalBinary(b []byte) error {
+// unmarshal is the reverse of marshal.
+func (r *Response) unmarshal(b []byte) error {
 	number := func() uint64 {
 		v, n := binary.Uvarint(b)
 		if n <= 0 {
@@ -63,7 +69,7 @@ func (r *response) UnmarshalBinary(b []byte) error {
 	if status < 200 || status > 999 || headers > uint64(len(b)) {
 		return errBroken
 	}
-	got := response{Status: int(status), Header: http.Header{}}
+	got := Response{Status: int(status), Header: http.Header{}}
 	for range headers {
 		name, ok := text()
 		values := number()
@@ -85,7 +91,7 @@ func (r *response) UnmarshalBinary(b []byte) error {
 }
 
 // replay sends a response that was stored. Headers that were set outside of the middleware stay.
-func (r *response) replay(w http.ResponseWriter) {
+func (r *Response) replay(w http.ResponseWriter) {
 	maps.Copy(w.Header(), r.Header)
 	w.Header().Set(replayedHeader, "true")
 	w.WriteHeader(r.Status)

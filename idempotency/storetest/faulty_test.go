@@ -48,6 +48,10 @@ var faults = map[string]struct {
 		}},
 		"a lease that has lapsed may be taken over",
 	},
+	"recovery forgotten by a release": {
+		fault{released: func(r *idempotency.Record) { r.State = idempotency.Released }},
+		"a recovery outlasts a release",
+	},
 	"mark first": {
 		fault{begun: func(r *idempotency.Record) { r.State = idempotency.Finished }},
 		"a key that is claimed is busy",
@@ -84,6 +88,7 @@ type fault struct {
 	before    func(*idempotency.Record, time.Duration)      // what a record is taken for
 	begun     func(*idempotency.Record)
 	finished  func(*idempotency.Record)
+	released  func(*idempotency.Record)
 	skew      time.Duration // of the clock of each further client
 }
 
@@ -158,7 +163,13 @@ func (c client) Finish(_ context.Context, key, token string, o idempotency.Outco
 }
 
 func (c client) Release(_ context.Context, key, token string) error {
-	return c.change("Release", key, token, func(r *idempotency.Record, now time.Duration, token string) error { return r.Release(now, token) })
+	return c.change("Release", key, token, func(r *idempotency.Record, now time.Duration, token string) error {
+		err := r.Release(now, token)
+		if err == nil && c.released != nil {
+			c.released(r)
+		}
+		return err
+	})
 }
 
 func open(f fault) func(*testing.T) func() idempotency.Store {

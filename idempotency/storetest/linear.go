@@ -58,12 +58,12 @@ var model = porcupine.Model{
 			if !owner || s.done {
 				return out.lost, s
 			}
-			s.released, s.open = true, false
+			s.released, s.open = !s.recovered, false
 		case "Extend":
-			if !owner || s.done || s.released {
+			if !owner || s.released {
 				return out.lost, s
 			}
-			s.open = false
+			s.open = false // of one that is done that means nothing
 		}
 		return !out.lost, s
 	},
@@ -111,9 +111,11 @@ func testLinearizability(s *suite) {
 		var mu sync.Mutex
 		var history []porcupine.Operation
 		var wg sync.WaitGroup
+		ready := make(chan struct{})
 		for client, store := range stores {
 			random := rand.New(rand.NewPCG(uint64(n), uint64(client)))
 			wg.Go(func() {
+				<-ready
 				for range historyOps {
 					o := op{
 						method: []string{"Begin", "Begin", "Begin", "Extend", "Extend", "Finish", "Release"}[random.IntN(7)],
@@ -137,6 +139,7 @@ func testLinearizability(s *suite) {
 				}
 			})
 		}
+		close(ready)
 		wg.Wait()
 		if s.Failed() {
 			return
