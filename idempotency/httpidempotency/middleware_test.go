@@ -12,6 +12,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -1008,4 +1009,32 @@ func TestWhoPassesUnguardedHasItsDownstreamKey(t *testing.T) {
 	s.store.down.Store(true)
 	require.Equal(t, guarded, s.post().body)
 	require.NotEqual(t, guarded, s.post("Tenant: another").body)
+}
+
+func TestScopeMayReadTheBody(t *testing.T) {
+	s := serve(t, options{http: httpidempotency.Config{Scope: func(r *http.Request) (string, error) {
+		body, err := io.ReadAll(r.Body)
+		return "tenant " + string(body), err
+	}}}, created)
+	require.Equal(t, "order of socks", s.post().body)
+}
+
+// net/http removes the files of its own request alone, and the handler has another.
+func TestFilesOfAFormAreRemoved(t *testing.T) {
+	var path string
+	s := serve(t, options{}, func(w http.ResponseWriter, r *http.Request) {
+		if err := r.ParseMultipartForm(1); err != nil {
+			panic(err)
+		}
+		f, err := r.MultipartForm.File["file"][0].Open()
+		if err != nil {
+			panic(err)
+		}
+		path = f.(*os.File).Name()
+		_ = f.Close()
+	})
+	body := "--b\r\nContent-Disposition: form-data; name=file; filename=a\r\n\r\n" + strings.Repeat("socks", 1000) + "\r\n--b--\r\n"
+	require.Equal(t, 200, s.send("POST /orders", body, "Idempotency-Key: k", "Content-Type: multipart/form-data; boundary=b").StatusCode)
+	require.NotEmpty(t, path)
+	require.NoFileExists(t, path)
 }
