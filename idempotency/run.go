@@ -260,8 +260,9 @@ func (r *run) end(v any, err error) (info Info, stands bool, _ error) {
 		verdict = judge(err)
 	}
 	var result string
+	done := verdict == final || verdict == unreplayable
 	switch {
-	case verdict == final || verdict == unreplayable:
+	case done:
 		result, info.Err = r.finish(r.g.encode(v, err))
 	case r.inTx:
 		result = "rolled back"
@@ -273,7 +274,7 @@ func (r *run) end(v any, err error) (info Info, stands bool, _ error) {
 		result, info.Err = "left unknown", r.leave()
 	}
 	switch {
-	case info.Err != nil && (r.inTx || errors.Is(info.Err, ErrLost)) && result != "left unknown" && result != "released":
+	case done && info.Err != nil && (r.inTx || errors.Is(info.Err, ErrLost)):
 		e := &unsettledError{err: err, why: info.Err}
 		r.report(ran, result, steady.Failure, e)
 		return info, false, e
