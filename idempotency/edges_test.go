@@ -87,7 +87,9 @@ func TestErrorsThatAreJoinedMustAgree(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			g := newGuard(t, idempotency.Config{})
 			_, err := do(t, g, test.err)
-			require.Equal(t, test.err, err)
+			require.ErrorIs(t, err, test.err)
+			_, is := steady.AsRejection(err)
+			require.Equal(t, !test.recovered, is, "or who sees it takes the call for never started")
 			info, err := do(t, g, nil)
 			require.NoError(t, err)
 			require.Equal(t, test.recovered, info.Recovered)
@@ -594,4 +596,136 @@ func TestWhateverTheStoreDoesNothingRunsTwiceUntold(t *testing.T) {
 			})
 		}
 	}
+}
+
+// Two guards with the same scope, over two stores.
+func TestAnotherGuardDoesNotHoldTheKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := newGuard(t, idempotency.Config{}), newGuard(t, idempotency.Config{Wait: time.Minute})
+		_, _, err := idempotency.Do(t.Context(), b, "a", "", func(context.Context) (int, error) {
+			go func() {
+				_, _, _ = idempotency.Do(t.Context(), a, "a", "", func(ctx context.Context) (int, error) {
+					require.False(t, b.Holds(ctx, "a"))
+					_, info, err := idempotency.Do(ctx, b, "a", "", uncalled(t)) // waits
+					require.NoError(t, err)
+					require.True(t, info.Replayed)
+					return 1, nil
+				})
+			}()
+			time.Sleep(time.Second)
+			require.False(t, b.Holds(b.Unguarded(t.Context(), "a"), "a"), "nobody does")
+			return 1, nil
+		})
+		require.NoError(t, err)
+		time.Sleep(time.Second)
+	})
+}
+
+// What the inner call was refused for is there to be seen within the outer one, for retries and for who asks.
+func TestWhatAnInnerDoReturnsIsSeenAsItIs(t *testing.T) {
+	outer, inner := newGuard(t, idempotency.Config{Scope: "outer"}), newGuard(t, idempotency.Config{Scope: "inner"})
+	_, _, err := idempotency.Do(t.Context(), inner, "b", "1", func(context.Context) (int, error) { return 1, nil })
+	require.NoError(t, err)
+	_, _, err = idempotency.Do(t.Context(), outer, "a", "", func(ctx context.Context) (int, error) {
+		_, _, err := idempotency.Do(ctx, inner, "b", "2", uncalled(t))
+		require.ErrorIs(t, err, idempotency.ErrMismatch)
+		require.True(t, steady.IsPermanent(err))
+		_, is := steady.AsRejection(err)
+		require.True(t, is)
+		return 0, err
+	})
+	require.ErrorIs(t, err, idempotency.ErrMismatch)
+	require.True(t, steady.IsPermanent(err))
+	_, is := steady.AsRejection(err)
+	require.False(t, is, "the outer call was started")
+}
+
+type typedError struct{ code int }
+
+func (e *typedError) Error() string { return fmt.Sprint("code ", e.code) }
+
+func TestAMarkHidesTheRejectionAlone(t *testing.T) {
+	err := idempotency.MaybeApplied(errors.Join(steady.RetryAfter(&typedError{7}, time.Second), rejected(t)))
+	var typed *typedError
+	require.ErrorAs(t, err, &typed)
+	require.Equal(t, 7, typed.code)
+	_, is := steady.AsRejection(err)
+	require.False(t, is)
+	after, known := steady.RetryAfterOf(err)
+	require.True(t, known)
+	require.Equal(t, time.Second, after)
+	require.True(t, steady.IsPermanent(idempotency.MaybeApplied(steady.Permanent(rejected(t)))))
+	require.False(t, steady.IsPermanent(err))
+}
+
+// A codec whose keys another service has, behind a breaker.
+type refusing struct{ err error }
+
+func (c refusing) Marshal(any) ([]byte, error) { return []byte("secret"), nil }
+func (c refusing) Unmarshal([]byte, any) error { return c.err }
+
+func TestWhatCannotBeDecodedWasDoneAllTheSame(t *testing.T) {
+	outer, inner := newGuard(t, idempotency.Config{OnUnknown: idempotency.Refuse}), newGuard(t, idempotency.Config{Codec: refusing{rejected(t)}})
+	_, _ = do(t, inner, nil)
+	ran := 0
+	for range 3 {
+		_, _, err := idempotency.Do(t.Context(), outer, "b", "", func(ctx context.Context) (int, error) {
+			ran++
+			_, _, err := idempotency.Do(ctx, inner, "a", "order", uncalled(t))
+			require.ErrorIs(t, err, idempotency.ErrNotReplayable)
+			_, is := steady.AsRejection(err)
+			require.False(t, is)
+			require.True(t, idempotency.IsFinal(err))
+			return 0, err
+		})
+		require.ErrorIs(t, err, idempotency.ErrNotReplayable)
+	}
+	require.Equal(t, 1, ran)
+}
+
+func TestResolveTellsWhatItCannotStore(t *testing.T) {
+	g := newGuard(t, idempotency.Config{OnUnknown: idempotency.Refuse, MaxOutcome: 10})
+	_, _ = do(t, g, errLost)
+	err := idempotency.Resolve(t.Context(), g, "a", "more than ten bytes", nil)
+	require.EqualError(t, err, "idempotency: Resolve: the outcome cannot be stored: 21 bytes, more than MaxOutcome of 10")
+	require.NoError(t, idempotency.Resolve(t.Context(), g, "a", 7, nil), "and it can be said again")
+	require.ErrorIs(t, idempotency.Resolve(t.Context(), g, "", 7, nil), idempotency.ErrNoKey)
+}
+
+func TestAResolveThatFailsCanBeRepeated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &faulty{Store: newMemory(t, idempotency.MemoryConfig{}), finish: func() error { return errStoreDown }}
+		g := newGuard(t, idempotency.Config{OnUnknown: idempotency.Refuse, Store: store})
+		_, _ = do(t, g, errLost)
+		err := idempotency.Resolve(t.Context(), g, "a", 7, nil)
+		require.ErrorIs(t, err, errStoreDown)
+		require.EqualValues(t, 3, store.finishes.Load())
+		store.finish = nil
+		require.NoError(t, idempotency.Resolve(t.Context(), g, "a", 7, nil), "at once")
+		v, _, err := order(t, g, 8)
+		require.NoError(t, err)
+		require.Equal(t, 7, v)
+	})
+}
+
+// What was released and may stay does not keep what is past retention.
+func TestReleasedKeysKeepNoOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newMemory(t, idempotency.MemoryConfig{MaxKeys: 1_000, MaxBytes: 4 * 500})
+		for n := range 500 {
+			key := keyOf(n)
+			_, err := s.Begin(t.Context(), idempotency.Claim{Key: key, Token: "t", Lease: time.Minute, Keep: 24 * time.Hour})
+			require.NoError(t, err)
+			require.NoError(t, s.Release(t.Context(), key, "t"))
+		}
+		for n := range 500 {
+			require.NoError(t, pass(t.Context(), s, keyOf(1_000+n), time.Hour))
+		}
+		require.Equal(t, idempotency.ErrFull, pass(t.Context(), s, keyOf(5_000), time.Hour))
+		time.Sleep(time.Hour)
+		for n := range 400 {
+			require.NoError(t, pass(t.Context(), s, keyOf(6_000+n), time.Hour))
+		}
+		require.LessOrEqual(t, s.Stats().Bytes, 4*500)
+	})
 }

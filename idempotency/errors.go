@@ -94,17 +94,44 @@ func (m *mark) Error() string { return m.err.Error() }
 
 // Unwrap hides a rejection that may be one of a part: whoever sees it takes the whole for never started.
 func (m *mark) Unwrap() error {
-	if _, rejected := steady.AsRejection(m.err); rejected && m.as == unknown {
+	if m.hides() {
 		return nil
 	}
 	return m.err
 }
 
-// Is shows to errors.Is what Unwrap hides.
+func (m *mark) hides() bool {
+	_, rejected := steady.AsRejection(m.err)
+	return rejected && m.as == unknown
+}
+
+// Is shows what Unwrap hides.
 func (m *mark) Is(target error) bool { return errors.Is(m.err, target) }
 
+// As shows what Unwrap hides, but for the rejection.
+func (m *mark) As(target any) bool {
+	_, hidden := target.(*steady.Rejection)
+	return !hidden && m.hides() && errors.As(m.err, target)
+}
+
+// RetryAfter shows that of what Unwrap hides.
+func (m *mark) RetryAfter() (time.Duration, bool) {
+	if m.hides() {
+		return steady.RetryAfterOf(m.err)
+	}
+	return 0, false
+}
+
 // Permanent reports whether another attempt is in vain; see steady.IsPermanent.
-func (m *mark) Permanent() bool { return m.as == final || m.as == unreplayable }
+func (m *mark) Permanent() bool {
+	return m.as == final || m.as == unreplayable || m.hides() && steady.IsPermanent(m.err)
+}
+
+// An innerError is what a Do within another one's call returns that did nothing: that holds for itself, and not for the call around it.
+type innerError struct{ err error }
+
+func (e *innerError) Error() string { return e.err.Error() }
+func (e *innerError) Unwrap() error { return e.err }
 
 // judge returns what err says of the effect of the call that returned it. The outermost mark counts, and a rejection is one. Several
 // errors that are joined must agree.
@@ -118,8 +145,12 @@ func judgeTree(err error, repeated bool) verdict {
 			return unknown
 		}
 		return e.as
+	case *innerError:
+		return unknown
 	case *replayedError:
 		return final
+	case *notReplayableError:
+		return unreplayable
 	case steady.Rejection:
 		if repeated {
 			return unknown

@@ -248,7 +248,7 @@ func TestResolve(t *testing.T) {
 	})
 	t.Run("nobody knows", func(t *testing.T) {
 		g := leave(t)
-		require.EqualError(t, idempotency.Resolve(t.Context(), g, "a", 0, errLost), "idempotency: Resolve: the error must be nil, Final or NotApplied, got connection reset")
+		require.EqualError(t, idempotency.Resolve(t.Context(), g, "a", 0, errLost), "idempotency: Resolve: the error must be nil, Final, Unreplayable or NotApplied, got connection reset")
 		_, _, err := order(t, g, 2)
 		require.ErrorIs(t, err, idempotency.ErrUnknown)
 	})

@@ -11,8 +11,8 @@
 //
 // # What is guaranteed
 //
-// For each key, within retention: at most one owner at a time; at most one stored outcome; every replay identical to
-// the byte; and as many executions as distinct keys, recoveries and clean releases together.
+// For each key, within retention: at most one owner at a time; at most one stored outcome; every replay of the same
+// stored bytes (what the codec makes of them is another matter: see [Config.Codec]); and as many executions as distinct keys, recoveries and clean releases together.
 //
 //	guard := idempotency.MustNew(idempotency.Config{
 //		Scope:     "orders",
@@ -42,6 +42,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/steady-go/steady"
@@ -98,6 +99,8 @@ type Config struct {
 	MaxOutcome int
 
 	// Codec turns results into bytes and back. nil means: by MarshalBinary and UnmarshalBinary, if the result, or what it points to, has both, and else as JSON.
+	// JSON loses what it has no words for: fields that are not exported, strings that are not UTF-8, and of an any that it was no float64. A struct that embeds a type with
+	// these methods, or with those of JSON, has them too, and loses its other fields: give it methods of its own.
 	Codec Codec
 
 	// Errors are those that the replay of a final error is to match by [errors.Is] if the original did. They are stored
@@ -269,8 +272,8 @@ func do[T any](e entrance, key, fingerprint string, call func(context.Context) (
 }
 
 // Resolve says what a call came to whose outcome is unknown, in the words in which the call would have: by nil and the value, by
-// [Final], or by [NotApplied]. It returns an error that matches [ErrInFlight] while the owner may still be at work, and one that matches [ErrNothingToResolve] if the outcome is not unknown. It needs
-// no fingerprint.
+// [Final], [Unreplayable] or [NotApplied]. It returns an error that matches [ErrInFlight] while the owner may still be at work, and one that matches [ErrNothingToResolve] if the outcome is not unknown. It needs
+// no fingerprint; with NotApplied the key is forgotten, its fingerprint too.
 func Resolve[T any](ctx context.Context, g *Guard, key string, v T, err error) error {
 	return g.resolve(ctx, key, &v, err)
 }
@@ -279,32 +282,42 @@ func Resolve[T any](ctx context.Context, g *Guard, key string, v T, err error) e
 var ErrNothingToResolve = errors.New("idempotency: nothing to resolve")
 
 func (g *Guard) resolve(ctx context.Context, key string, v any, as error) error {
+	if key == "" {
+		return ErrNoKey
+	}
 	verdict := final
 	if as != nil {
 		if verdict = judge(as); verdict == unknown {
-			return errors.New("idempotency: Resolve: the error must be nil, Final or NotApplied, got " + as.Error())
+			return errors.New("idempotency: Resolve: the error must be nil, Final, Unreplayable or NotApplied, got " + as.Error())
+		}
+	}
+	o, keep := notReplayable("not applied"), time.Duration(0) // a Release would leave it unknown, so it is forgotten
+	if verdict != notApplied {
+		o, keep = g.encode(v, as), g.keep
+		if o[1] == kindNotReplayable && verdict == final {
+			return fmt.Errorf("idempotency: Resolve: the outcome cannot be stored: %s", o[2:])
 		}
 	}
 	c := g.newClaim(key)
+	e := &entrance{g: g, ctx: ctx, store: g.store}
 	grant, err := g.store.Begin(ctx, c)
 	switch {
 	case err != nil:
-		return (&entrance{g: g, ctx: ctx, store: g.store}).withdraw(c, err)
+		return e.withdraw(c, err)
 	case grant.Status == Busy:
 		return &inFlight{g.name, grant.LeaseLeft}
 	case grant.Status != Acquired:
 		return ErrNothingToResolve
-	case !grant.Recovered:
-		return errors.Join(ErrNothingToResolve, g.store.Release(ctx, c.Key, c.Token))
-	case verdict == notApplied: // a Release would leave it unknown, so it is forgotten
-		err = g.store.Finish(ctx, c.Key, c.Token, notReplayable("not applied"), 0)
-	default:
-		err = g.store.Finish(ctx, c.Key, c.Token, g.encode(v, as), g.keep)
 	}
+	r := &run{entrance: e, exec: Execution{Key: c.Key, Token: c.Token}}
+	if !grant.Recovered {
+		return errors.Join(ErrNothingToResolve, r.release())
+	}
+	err = r.settle(finishFor, func(ctx context.Context) error { return g.store.Finish(ctx, c.Key, c.Token, o, keep) })
 	if err != nil {
-		return &storeFault{err}
+		_ = r.leave()
 	}
-	return nil
+	return err
 }
 
 func (g *Guard) keyOf(key string) string { return digest(Join(g.scope, key)) }

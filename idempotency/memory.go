@@ -2,6 +2,7 @@ package idempotency
 
 import (
 	"container/heap"
+	"container/list"
 	"context"
 	"errors"
 	"sync"
@@ -30,7 +31,8 @@ type MemoryStore struct {
 
 	mu    sync.Mutex
 	byKey map[string]*entry
-	ends  ends // of the same entries
+	ends  ends      // of the same entries
+	free  list.List // those that were released, of which the first goes when there is no room
 	bytes int
 }
 
@@ -65,6 +67,7 @@ type entry struct {
 	Record
 	key   string
 	place int
+	free  *list.Element // if it was released
 }
 
 func (s *MemoryStore) now() time.Duration {
@@ -82,7 +85,7 @@ func (s *MemoryStore) Begin(ctx context.Context, c Claim) (Grant, error) {
 	s.drop(now)
 	e := s.byKey[c.Key]
 	if e == nil {
-		if s.isFull() {
+		if len(s.byKey) >= s.maxKeys || s.bytes >= s.maxBytes {
 			return Grant{}, ErrFull
 		}
 		e = &entry{key: c.Key}
@@ -94,7 +97,7 @@ func (s *MemoryStore) Begin(ctx context.Context, c Claim) (Grant, error) {
 	s.bytes -= len(e.Outcome) // it may be past retention
 	g := e.Begin(now, c)
 	s.bytes += len(e.Outcome)
-	heap.Fix(&s.ends, e.place)
+	s.changed(e)
 	return g, nil
 }
 
@@ -132,22 +135,39 @@ func (s *MemoryStore) change(ctx context.Context, key string, change func(*entry
 	if err := change(e, s.now()); err != nil {
 		return err
 	}
-	heap.Fix(&s.ends, e.place)
+	s.changed(e)
 	return nil
 }
 
-func (s *MemoryStore) isFull() bool { return len(s.byKey) >= s.maxKeys || s.bytes >= s.maxBytes }
-
-// drop drops what is past retention, and, for want of room, what was released: that did nothing. It requires mu held.
+// drop drops what is past retention, and, for want of room for a key, one that was released: that did nothing. It requires mu held.
 func (s *MemoryStore) drop(now time.Duration) {
-	for n := 0; n < mostDropped && len(s.ends) > 0; n++ {
-		e := s.ends[0]
-		if e.KeepUntil > now && !(e.State == Released && s.isFull()) {
-			return
-		}
-		heap.Pop(&s.ends)
-		delete(s.byKey, e.key)
-		s.bytes -= len(e.Outcome)
+	for n := 0; n < mostDropped && len(s.ends) > 0 && s.ends[0].KeepUntil <= now; n++ {
+		s.remove(s.ends[0])
+	}
+	if first := s.free.Front(); first != nil && len(s.byKey) >= s.maxKeys {
+		s.remove(first.Value.(*entry))
+	}
+}
+
+// remove drops an entry. It requires mu held.
+func (s *MemoryStore) remove(e *entry) {
+	heap.Remove(&s.ends, e.place)
+	delete(s.byKey, e.key)
+	s.bytes -= len(e.Outcome)
+	if e.free != nil {
+		s.free.Remove(e.free)
+	}
+}
+
+// changed puts an entry that has changed in its place. It requires mu held.
+func (s *MemoryStore) changed(e *entry) {
+	heap.Fix(&s.ends, e.place)
+	switch released := e.State == Released; {
+	case released && e.free == nil:
+		e.free = s.free.PushBack(e)
+	case !released && e.free != nil:
+		s.free.Remove(e.free)
+		e.free = nil
 	}
 }
 
@@ -167,16 +187,11 @@ func (s *MemoryStore) Stats() MemoryStats {
 	return MemoryStats{Keys: len(s.byKey), MaxKeys: s.maxKeys, Bytes: s.bytes, MaxBytes: s.maxBytes}
 }
 
-// ends is a heap of entries by when they go: those that were released first, and the others by the end of their retention.
+// ends is a heap of entries by the end of their retention.
 type ends []*entry
 
-func (h ends) Len() int { return len(h) }
-func (h ends) Less(i, j int) bool {
-	if a, b := h[i].State == Released, h[j].State == Released; a != b {
-		return a
-	}
-	return h[i].KeepUntil < h[j].KeepUntil
-}
+func (h ends) Len() int           { return len(h) }
+func (h ends) Less(i, j int) bool { return h[i].KeepUntil < h[j].KeepUntil }
 func (h ends) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
 	h[i].place, h[j].place = i, j

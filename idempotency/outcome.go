@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+
+	"github.com/steady-go/steady"
 )
 
 // A Codec turns results into bytes and back. Its methods may be called by several goroutines at once. A result of type [Outcome] is stored as it is, without it.
@@ -18,7 +20,7 @@ type Codec interface {
 	Unmarshal(data []byte, v any) error
 }
 
-// standardCodec stores a result by its MarshalBinary and UnmarshalBinary if it, or what it points to, has both, and otherwise as JSON.
+// standardCodec is the default. It stores a result by its MarshalBinary and UnmarshalBinary if it, or what it points to, has both, and otherwise as JSON.
 type standardCodec struct{}
 
 // A binaryResult has both.
@@ -194,6 +196,15 @@ type notReplayableError struct {
 }
 
 func (e *notReplayableError) Error() string        { return ErrNotReplayable.Error() + ": " + e.why }
-func (e *notReplayableError) Unwrap() error        { return e.err }
 func (e *notReplayableError) Is(target error) bool { return target == ErrNotReplayable }
-func (e *notReplayableError) Permanent() bool      { return true }
+
+// Unwrap returns the error of the codec, unless that is a rejection: the call was made.
+func (e *notReplayableError) Unwrap() error {
+	if _, rejected := steady.AsRejection(e.err); rejected {
+		return nil
+	}
+	return e.err
+}
+
+// Permanent reports true: it will not come back.
+func (e *notReplayableError) Permanent() bool { return true }

@@ -1,6 +1,7 @@
 package idempotency
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -50,7 +51,7 @@ func FromContext(ctx context.Context) (Execution, bool) {
 	return e, ok
 }
 
-// Holds reports whether ctx is that of an execution of key, or of one within it: a Do of that key would wait for itself.
+// Holds reports whether ctx is that of an execution of key by this guard, or of one within it: a Do of that key would wait for itself.
 func (g *Guard) Holds(ctx context.Context, key string) bool {
 	return g.holds(ctx, g.keyOf(key))
 }
@@ -61,7 +62,7 @@ func (g *Guard) holds(ctx context.Context, key string) bool {
 		return false
 	}
 	for e := &innermost; e != nil; e = e.outer {
-		if e.Key == key {
+		if e.guard == g && e.Key == key {
 			return true
 		}
 	}
@@ -71,7 +72,15 @@ func (g *Guard) holds(ctx context.Context, key string) bool {
 // Unguarded returns a context for who makes the call of a key without the guard, since its store is down. [FromContext] finds an execution in it, whose
 // DownstreamKey is the same as always, and whose Recovered is true, since nobody can tell.
 func (g *Guard) Unguarded(ctx context.Context, key string) context.Context {
-	return context.WithValue(ctx, executionKey{}, Execution{Key: g.keyOf(key), Recovered: true})
+	return context.WithValue(ctx, executionKey{}, Execution{Key: g.keyOf(key), Recovered: true, outer: outerOf(ctx)})
+}
+
+// outerOf returns the execution that ctx belongs to, or nil.
+func outerOf(ctx context.Context) *Execution {
+	if e, ok := FromContext(ctx); ok {
+		return &e
+	}
+	return nil
 }
 
 // An entrance is a Do, or a Once, before its call.
@@ -209,7 +218,7 @@ func (e *entrance) replay(o Outcome, v any) (replayed bool, err error) {
 // told returns the error that Do returns. What an inner call says of its effect does not hold for the call around it.
 func (e *entrance) told(err error) error {
 	if _, inner := FromContext(e.ctx); inner && judge(err) == notApplied {
-		return MaybeApplied(err)
+		return &innerError{err}
 	}
 	return err
 }
@@ -230,10 +239,7 @@ func (e *entrance) begin(c Claim, grant Grant, asked time.Time) *run {
 	g := e.g
 	r := &run{
 		entrance: e, began: time.Now(), cancel: func() {},
-		exec: Execution{Key: c.Key, Token: c.Token, Fence: grant.Fence, Attempt: grant.Attempt, Recovered: grant.Recovered, guard: g},
-	}
-	if outer, ok := FromContext(e.ctx); ok {
-		r.exec.outer = &outer
+		exec: Execution{Key: c.Key, Token: c.Token, Fence: grant.Fence, Attempt: grant.Attempt, Recovered: grant.Recovered, guard: g, outer: outerOf(e.ctx)},
 	}
 	g.counts.executions.Add(1)
 	g.counts.running.Add(1)
@@ -280,6 +286,10 @@ func (r *run) end(v any, err error) (info Info, stands bool, _ error) {
 		return info, false, e
 	case verdict == unknown && !r.inTx && (cause == ErrLeaseLost || cause == ErrMaxRun):
 		err = &unsettledError{err: err, why: cause}
+	case verdict == unknown:
+		if _, rejected := steady.AsRejection(err); rejected { // of a part of the call
+			err = MaybeApplied(err)
+		}
 	}
 	r.report(ran, result, steady.Classifier{}.Outcome(r.entrance.ctx, err, ran), err)
 	return info, true, r.entrance.told(err)
@@ -366,6 +376,7 @@ func (r *run) settle(limit time.Duration, tell func(context.Context) error) erro
 			}
 		}
 		if all.Err() != nil {
+			err = cmp.Or(err, all.Err())
 			break
 		}
 		one, cancel := context.WithTimeout(all, limit/settleTries)

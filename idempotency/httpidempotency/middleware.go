@@ -26,7 +26,7 @@
 //	422 mismatch                                       500 body-consumed
 //	                                                   503 store (with Retry-After)
 //
-// It must stand outside of whatever reads the body, and inside of authentication. When a handler times out, as under [http.TimeoutHandler], and works on, the next attempt may meet it.
+// Trailers do not come back. The middleware must stand outside of whatever reads the body, and inside of authentication. When a handler times out, as under [http.TimeoutHandler], and works on, the next attempt may meet it.
 package httpidempotency
 
 import (
@@ -266,8 +266,8 @@ func (m *Middleware) read(w http.ResponseWriter, r *http.Request) ([]byte, *prob
 		return nil, tooLarge
 	case err != nil:
 		return nil, &problem{status: http.StatusBadRequest, code: "body-unreadable", detail: "the body could not be read to its end"}
-	case r.MultipartForm != nil || r.ContentLength > int64(len(body)) && r.PostForm == nil:
-		// A fingerprint of what is left would be the same for all bodies.
+	case r.MultipartForm != nil, len(r.PostForm) == 0 && r.ContentLength > int64(len(body)):
+		// A fingerprint of what is left would be the same for all bodies. Of a body without a length it cannot be seen.
 		return nil, &problem{status: http.StatusInternalServerError, code: "body-consumed", detail: "the body was read before it came to the guard"}
 	}
 	return body, nil
@@ -286,7 +286,7 @@ func (m *Middleware) Resolve(ctx context.Context, scope, key string, res Respons
 	if res.Status == 0 {
 		return idempotency.Resolve(ctx, m.c.Guard, key, idempotency.Outcome(nil), idempotency.NotApplied(errors.New("not carried out")))
 	}
-	if err := res.check(); err != nil {
+	if err := res.check(m.headers); err != nil {
 		return err
 	}
 	return idempotency.Resolve(ctx, m.c.Guard, key, res.marshal(), nil)

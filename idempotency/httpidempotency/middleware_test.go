@@ -874,6 +874,10 @@ func TestABodyThatWasReadBefore(t *testing.T) {
 		require.Equal(t, 200, s.send("POST /orders", "", "Idempotency-Key: k").StatusCode, "there was none")
 		s.requireRan(1)
 	})
+	t.Run("as it is, after a look for a form", func(t *testing.T) {
+		s := serve(t, before(func(r *http.Request) { _ = r.FormValue("debug"); _, _ = io.Copy(io.Discard, r.Body) }), handler)
+		requireProblem(t, s.post("Content-Type: application/json"), 500, "body-consumed")
+	})
 	t.Run("as a form in parts", func(t *testing.T) {
 		s := serve(t, before(func(r *http.Request) { _ = r.ParseMultipartForm(1 << 20) }), handler)
 		body := "--b\r\nContent-Disposition: form-data; name=what\r\n\r\nsocks\r\n--b--\r\n"
@@ -904,6 +908,11 @@ func TestAnUnknownOutcomeCanBeResolved(t *testing.T) {
 	requireProblem(t, s.post(), 409, "outcome-unknown")
 	err := s.m.Resolve(t.Context(), "the tenant", "k", httpidempotency.Response{Status: 100, Body: []byte("a")})
 	require.EqualError(t, err, "httpidempotency: Response.Status must be between 200 and 999, got 100\nhttpidempotency: Response.Body must be empty with this status, got 1 bytes")
+	for _, name := range []string{"Set-Cookie", "Content-Length", "location", "X-Trace"} {
+		err := s.m.Resolve(t.Context(), "the tenant", "k", httpidempotency.Response{Status: 200, Header: http.Header{name: {"1"}}})
+		require.EqualError(t, err, fmt.Sprintf("httpidempotency: Response.Header must hold only those of Config.Headers, in canonical form, got %q", name))
+	}
+	require.ErrorContains(t, s.m.Resolve(t.Context(), "the tenant", "k", httpidempotency.Response{Status: 200, Body: make([]byte, 3<<20)}), "more than MaxOutcome")
 	require.NoError(t, s.m.Resolve(t.Context(), "the tenant", "k", httpidempotency.Response{Status: 201, Header: http.Header{"Location": {"/orders/1"}}, Body: []byte("order")}))
 	r := s.post()
 	require.Equal(t, 201, r.StatusCode)
@@ -1037,4 +1046,30 @@ func TestFilesOfAFormAreRemoved(t *testing.T) {
 	require.Equal(t, 200, s.send("POST /orders", body, "Idempotency-Key: k", "Content-Type: multipart/form-data; boundary=b").StatusCode)
 	require.NotEmpty(t, path)
 	require.NoFileExists(t, path)
+}
+
+func TestAResponseThatWasCutShortIsNotReplayed(t *testing.T) {
+	s := serve(t, options{}, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "50")
+		_, _ = io.WriteString(w, "too short")
+	})
+	c := s.dial()
+	c.request("POST /orders HTTP/1.1", "Idempotency-Key: k", "Content-Length: 5", "", "socks")
+	res, err := http.ReadResponse(c.r, nil)
+	require.NoError(t, err)
+	_, err = io.ReadAll(res.Body)
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+	requireProblem(t, s.post(), 409, "not-replayable")
+	s.requireRan(1)
+}
+
+// The outer guard lets pass what it cannot ask about; the inner one can.
+func TestAnInnerGuardWithTheSameScopeStillGuards(t *testing.T) {
+	inner := serve(t, options{}, created) // its middleware is borrowed
+	s := serve(t, options{http: httpidempotency.Config{FailOpen: true}}, func(w http.ResponseWriter, r *http.Request) {
+		inner.m.Wrap(http.HandlerFunc(created)).ServeHTTP(w, r)
+	})
+	s.store.down.Store(true)
+	require.Empty(t, s.post().Header.Get("Idempotency-Replayed"))
+	require.Equal(t, "true", s.post().Header.Get("Idempotency-Replayed"))
 }

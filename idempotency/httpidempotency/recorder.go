@@ -168,6 +168,8 @@ func (r *recorder) end(ctx context.Context, headers []string) (idempotency.Outco
 		return nil, statusError(s)
 	case r.live:
 		return nil, idempotency.Unreplayable(errSent)
+	case r.wrote < r.length && bodyAllowed(s):
+		return nil, idempotency.Unreplayable(errShort)
 	}
 	res := Response{Status: r.status, Header: http.Header{}, Body: r.body.Bytes()}
 	for _, name := range headers {
@@ -184,5 +186,7 @@ type statusError int
 func (e statusError) Error() string {
 	return fmt.Sprintf("httpidempotency: status %d %s", int(e), http.StatusText(int(e)))
 }
+
+var errShort = errors.New("the response was shorter than its Content-Length")
 
 var errSent = errors.New("the response was sent while its handler ran")

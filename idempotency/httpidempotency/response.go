@@ -19,10 +19,14 @@ type Response struct {
 	Body   []byte
 }
 
-func (r Response) check() error {
+// check returns an error that names every fault of a response that somebody has made up. headers are those that are stored.
+func (r Response) check(headers []string) error {
 	f := check.Config("httpidempotency: Response")
 	f.Require(r.Status >= 200 && r.Status <= 999, "Status", "be between 200 and 999", r.Status)
 	f.Require(len(r.Body) == 0 || bodyAllowed(r.Status), "Body", "be empty with this status", fmt.Sprintf("%d bytes", len(r.Body)))
+	for name := range r.Header {
+		f.Require(slices.Contains(headers, name), "Header", "hold only those of Config.Headers, in canonical form", fmt.Sprintf("%q", name))
+	}
 	return f.Err()
 }
 

@@ -52,6 +52,8 @@ var faults = map[string]struct {
 		fault{released: func(r *idempotency.Record) { r.State = idempotency.Released }},
 		"a recovery outlasts a release",
 	},
+	"token cut off":                 {fault{begun: func(r *idempotency.Record) { r.Token = r.Token[:32] }}, "the first finish wins"},
+	"retention cut by an extension": {fault{extended: func(r *idempotency.Record) { r.KeepUntil = r.LeaseUntil + time.Second/2 }}, "what prolongs retention, and what does not"},
 	"mark first": {
 		fault{begun: func(r *idempotency.Record) { r.State = idempotency.Finished }},
 		"a key that is claimed is busy",
@@ -89,6 +91,7 @@ type fault struct {
 	begun     func(*idempotency.Record)
 	finished  func(*idempotency.Record)
 	released  func(*idempotency.Record)
+	extended  func(*idempotency.Record)
 	skew      time.Duration // of the clock of each further client
 }
 
@@ -136,7 +139,10 @@ func (c client) Begin(ctx context.Context, claim idempotency.Claim) (idempotency
 	return g, nil
 }
 
-func (c client) change(method, key, token string, change func(r *idempotency.Record, now time.Duration, token string) error) error {
+func (c client) change(ctx context.Context, method, key, token string, change func(r *idempotency.Record, now time.Duration, token string) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r := c.records[key]
@@ -148,12 +154,18 @@ func (c client) change(method, key, token string, change func(r *idempotency.Rec
 	return err
 }
 
-func (c client) Extend(_ context.Context, key, token string, lease time.Duration) error {
-	return c.change("Extend", key, token, func(r *idempotency.Record, now time.Duration, token string) error { return r.Extend(now, token, lease) })
+func (c client) Extend(ctx context.Context, key, token string, lease time.Duration) error {
+	return c.change(ctx, "Extend", key, token, func(r *idempotency.Record, now time.Duration, token string) error {
+		err := r.Extend(now, token, lease)
+		if err == nil && c.extended != nil {
+			c.extended(r)
+		}
+		return err
+	})
 }
 
-func (c client) Finish(_ context.Context, key, token string, o idempotency.Outcome, keep time.Duration) error {
-	return c.change("Finish", key, token, func(r *idempotency.Record, now time.Duration, token string) error {
+func (c client) Finish(ctx context.Context, key, token string, o idempotency.Outcome, keep time.Duration) error {
+	return c.change(ctx, "Finish", key, token, func(r *idempotency.Record, now time.Duration, token string) error {
 		err := r.Finish(now, token, o, keep)
 		if err == nil && c.finished != nil {
 			c.finished(r)
@@ -162,8 +174,8 @@ func (c client) Finish(_ context.Context, key, token string, o idempotency.Outco
 	})
 }
 
-func (c client) Release(_ context.Context, key, token string) error {
-	return c.change("Release", key, token, func(r *idempotency.Record, now time.Duration, token string) error {
+func (c client) Release(ctx context.Context, key, token string) error {
+	return c.change(ctx, "Release", key, token, func(r *idempotency.Record, now time.Duration, token string) error {
 		err := r.Release(now, token)
 		if err == nil && c.released != nil {
 			c.released(r)

@@ -119,7 +119,7 @@ func testLinearizability(s *suite) {
 				for range historyOps {
 					o := op{
 						method: []string{"Begin", "Begin", "Begin", "Extend", "Extend", "Finish", "Release"}[random.IntN(7)],
-						token:  fmt.Sprint("t", random.IntN(4)), // several clients have the same, as a claim and its repetition
+						token:  full(fmt.Sprint("t", random.IntN(4))), // several clients have the same, as a claim and its repetition
 						print:  oneFingerprint,
 						refuse: random.IntN(4) == 0,
 					}

@@ -12,6 +12,7 @@ package storetest
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"strings"
 	"sync"
@@ -55,7 +56,10 @@ type suite struct {
 func (s *suite) ctx() context.Context { return s.Context() }
 
 // key returns the form that all keys have.
-func key(n int) string { return fmt.Sprintf("%064x", n) }
+func key(n int) string { return fmt.Sprintf("%x", sha256.Sum256([]byte{byte(n), byte(n >> 8)})) }
+
+// full returns a token as long as one may be, that differs from others at its end.
+func full(token string) string { return strings.Repeat(".", 64-len(token)) + token }
 
 var (
 	oneFingerprint     = strings.Repeat("1", 64)
@@ -64,7 +68,7 @@ var (
 
 // claim returns one of key 0, by a token.
 func claim(token string) idempotency.Claim {
-	return idempotency.Claim{Key: key(0), Token: token, Fingerprint: oneFingerprint, Lease: long, Keep: 2 * long}
+	return idempotency.Claim{Key: key(0), Token: full(token), Fingerprint: oneFingerprint, Lease: long, Keep: 2 * long}
 }
 
 // shortly is claim with a lease that soon lapses.
@@ -107,12 +111,12 @@ func (s *suite) requireDone(want string) {
 }
 
 func (s *suite) finish(token, outcome string) error {
-	return s.Finish(s.ctx(), key(0), token, idempotency.Outcome(outcome), long)
+	return s.Finish(s.ctx(), key(0), full(token), idempotency.Outcome(outcome), long)
 }
 func (s *suite) extend(token string, lease time.Duration) error {
-	return s.Extend(s.ctx(), key(0), token, lease)
+	return s.Extend(s.ctx(), key(0), full(token), lease)
 }
-func (s *suite) release(token string) error { return s.Release(s.ctx(), key(0), token) }
+func (s *suite) release(token string) error { return s.Release(s.ctx(), key(0), full(token)) }
 
 // requireRefused requires that a token may do nothing.
 func (s *suite) requireRefused(token string) {
@@ -204,13 +208,13 @@ var tests = []struct {
 		s.requireStatus(idempotency.Mismatch, other)
 	}},
 	{"an outcome comes back to the byte", func(s *suite) {
-		for n, want := range []string{"", "done", "\x00\xff\xfe\r\n' \" \\ \u2028 %s {1} $1 ?", strings.Repeat("ü\x00", 500_000)} {
+		for n, want := range []string{"", "done", "\x00\xff\xfe\r\n' \" \\ \u2028 %s {1} $1 ?", strings.Repeat("ü\x00", 1<<20)} {
 			c := claim("a")
 			c.Key = key(n)
 			s.requireAcquired(c, 1, false)
-			require.NoError(s, s.Finish(s.ctx(), c.Key, "a", idempotency.Outcome(want), long))
+			require.NoError(s, s.Finish(s.ctx(), c.Key, c.Token, idempotency.Outcome(want), long))
 			for _, token := range []string{"a", "b"} {
-				c.Token = token
+				c.Token = full(token)
 				g := s.requireStatus(idempotency.Done, c)
 				require.True(s, bytes.Equal([]byte(want), g.Outcome), "outcome %d", n)
 			}
@@ -357,7 +361,7 @@ var tests = []struct {
 	}},
 	{"a key may be forgotten at once", func(s *suite) {
 		first := s.requireAcquired(claim("a"), 1, false)
-		require.NoError(s, s.Finish(s.ctx(), key(0), "a", idempotency.Outcome("done"), 0))
+		require.NoError(s, s.Finish(s.ctx(), key(0), full("a"), idempotency.Outcome("done"), 0))
 		s.requireRefused("a")
 		require.Greater(s, s.requireAcquired(claim("b"), 1, false), first, "fence")
 	}},
@@ -383,7 +387,7 @@ var tests = []struct {
 		c = claim("a")
 		c.Key = key(1)
 		s.requireAcquired(c, 1, false)
-		require.NoError(s, s.Finish(s.ctx(), c.Key, "a", idempotency.Outcome("done"), short))
+		require.NoError(s, s.Finish(s.ctx(), c.Key, c.Token, idempotency.Outcome("done"), short))
 		time.Sleep(while)
 		s.requireAcquired(c, 1, false)
 	}},
@@ -397,6 +401,7 @@ var tests = []struct {
 		s.requireStatus(idempotency.Busy, claim("c"))
 		require.NoError(s, s.finish("b", "done"))
 	}},
+	{"what prolongs retention, and what does not", testRetention},
 	{"nobody owns a key that is not there", func(s *suite) {
 		s.requireRefused("a")
 		s.requireAcquired(claim("b"), 1, false)
@@ -446,6 +451,10 @@ var tests = []struct {
 		_, err := s.Begin(ctx, claim("a"))
 		require.Error(s, err)
 		s.requireAcquired(claim("b"), 1, false)
+		require.Error(s, s.Extend(ctx, key(0), full("b"), 0))
+		require.Error(s, s.Finish(ctx, key(0), full("b"), idempotency.Outcome("done"), long))
+		require.Error(s, s.Release(ctx, key(0), full("b")))
+		s.requireStatus(idempotency.Busy, claim("c"))
 	}},
 	{"histories are linearizable", testLinearizability},
 }
@@ -468,7 +477,7 @@ func (s *suite) race(n int, before func(idempotency.Claim)) {
 	for i := range racers {
 		store := s.client()
 		c := c
-		c.Token = fmt.Sprint("racer ", i)
+		c.Token = full(fmt.Sprint("racer ", i))
 		wg.Go(func() {
 			<-start
 			grants[i], errs[i] = store.Begin(s.ctx(), c)
@@ -482,10 +491,81 @@ func (s *suite) race(n int, before func(idempotency.Claim)) {
 		switch g.Status {
 		case idempotency.Acquired:
 			acquired++
-			require.NoError(s, s.Finish(s.ctx(), c.Key, fmt.Sprint("racer ", i), idempotency.Outcome(fmt.Sprint(i)), long))
+			require.NoError(s, s.Finish(s.ctx(), c.Key, full(fmt.Sprint("racer ", i)), idempotency.Outcome(fmt.Sprint(i)), long))
 		default:
 			require.Equal(s, idempotency.Busy.String(), g.Status.String())
 		}
 	}
 	require.Equal(s, 1, acquired, "claims that were granted")
+}
+
+// testRetention does something with each of several keys, and looks a second later what is remembered of them.
+func testRetention(s *suite) {
+	does := []struct {
+		name    string
+		keep    time.Duration // of the claim
+		then    func(c idempotency.Claim)
+		attempt int // of who claims the key then; 0 if it is done
+	}{
+		{"an extension after the finish", long, func(c idempotency.Claim) {
+			require.NoError(s, s.Finish(s.ctx(), c.Key, c.Token, idempotency.Outcome("done"), long))
+			require.NoError(s, s.Extend(s.ctx(), c.Key, c.Token, short))
+		}, 0},
+		{"a short extension", long, func(c idempotency.Claim) { require.NoError(s, s.Extend(s.ctx(), c.Key, c.Token, short)) }, 2},
+		{"an extension by 0", long, func(c idempotency.Claim) { require.NoError(s, s.Extend(s.ctx(), c.Key, c.Token, 0)) }, 2},
+		{"a release", long, func(c idempotency.Claim) { require.NoError(s, s.Release(s.ctx(), c.Key, c.Token)) }, 2},
+		{"a repeated claim", brief, func(c idempotency.Claim) {
+			c.Keep = long
+			s.requireAcquired(c, 1, false)
+			require.NoError(s, s.Extend(s.ctx(), c.Key, c.Token, 0))
+		}, 2},
+		{"a claim after a release", brief, func(c idempotency.Claim) {
+			require.NoError(s, s.Release(s.ctx(), c.Key, c.Token))
+			c.Keep = long
+			s.requireAcquired(c, 2, false)
+			require.NoError(s, s.Release(s.ctx(), c.Key, c.Token))
+		}, 3},
+		{"no repeated finish", long, func(c idempotency.Claim) {
+			require.NoError(s, s.Finish(s.ctx(), c.Key, c.Token, idempotency.Outcome("done"), brief))
+			require.NoError(s, s.Finish(s.ctx(), c.Key, c.Token, idempotency.Outcome("done"), long))
+		}, 1},
+		{"no replay", long, func(c idempotency.Claim) {
+			require.NoError(s, s.Finish(s.ctx(), c.Key, c.Token, idempotency.Outcome("done"), brief))
+			s.requireStatus(idempotency.Done, c)
+		}, 1},
+		{"no refusal of an unknown", brief, func(c idempotency.Claim) {
+			require.NoError(s, s.Extend(s.ctx(), c.Key, c.Token, 0))
+			c.Token, c.Keep, c.RefuseUnknown = full("b"), long, true
+			s.requireStatus(idempotency.Unknown, c)
+		}, 1},
+		{"no mismatch", brief, func(c idempotency.Claim) {
+			c.Token, c.Keep, c.Fingerprint = full("b"), long, anotherFingerprint
+			s.requireStatus(idempotency.Mismatch, c)
+		}, 1},
+		{"no late finish", long, func(c idempotency.Claim) {
+			require.NoError(s, s.Extend(s.ctx(), c.Key, c.Token, 0))
+			require.NoError(s, s.Finish(s.ctx(), c.Key, c.Token, idempotency.Outcome("done"), brief))
+		}, 1},
+	}
+	of := func(n int) idempotency.Claim {
+		c := shortly("a")
+		c.Key, c.Keep = key(n), does[n].keep
+		return c
+	}
+	for n, do := range does {
+		s.requireAcquired(of(n), 1, false)
+		do.then(of(n))
+	}
+	time.Sleep(briefWhile)
+	for n, do := range does {
+		c := of(n)
+		c.Token = full("c")
+		g := s.begin(c)
+		if do.attempt == 0 {
+			require.Equal(s, idempotency.Done.String(), g.Status.String(), do.name)
+			continue
+		}
+		require.Equal(s, idempotency.Acquired.String(), g.Status.String(), do.name)
+		require.Equal(s, do.attempt, g.Attempt, do.name)
+	}
 }
