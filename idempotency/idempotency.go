@@ -233,7 +233,8 @@ type Info struct {
 //
 // Its outcome is stored before Do returns, also if ctx is done by then. If that fails, Do still returns it, and [Info.Err] tells why. But when somebody
 // else has claimed the key meanwhile, the error is one that matches [ErrLost] and [ErrUnknown], since the outcome that will be replayed is the other's.
-// A panic goes on to the caller. Within another Do's call, what the inner one marks or rejects is [MaybeApplied] for the outer one; a final error is final for both.
+// A panic goes on to the caller. Within another Do's call, that the inner one did nothing says nothing of the outer one, whose outcome is unknown if it returns that; a final error is final for both. Where
+// a part of the call was rejected the error is no rejection any more.
 //
 // Do returns a rejection, and makes no call, if another one is in flight ([ErrInFlight]; see Wait), if the store fails
 // ([ErrStore]), and on a mismatch. It also makes none when it returns [ErrUnknown] or [ErrNotReplayable].

@@ -180,7 +180,7 @@ func TestAClaimThatArrivesTooLateLapses(t *testing.T) {
 	way := newLink(t, s.address)
 	far := redis.NewClient(&redis.Options{Addr: way.address, ContextTimeoutEnabled: true, MaxRetries: -1, PoolSize: 1})
 	t.Cleanup(func() { _ = far.Close() })
-	guard := guardOf(storeOf(far), 300*time.Millisecond)
+	guard := guardOf(storeOf(far), time.Second)
 	_, _, err := idempotency.Do(t.Context(), guard, "warm", "", func(context.Context) (string, error) { return "", nil })
 	require.NoError(t, err)
 
@@ -209,7 +209,7 @@ func TestAnOwnerThatWasCutOffIsRefused(t *testing.T) {
 	far := redis.NewClient(&redis.Options{Addr: way.address, ContextTimeoutEnabled: true})
 	t.Cleanup(func() { _ = far.Close() })
 	farStore, nearStore := storeOf(far), storeOf(s.client(t))
-	owner, next := guardOf(farStore, 300*time.Millisecond), guardOf(nearStore, time.Minute)
+	owner, next := guardOf(farStore, time.Second), guardOf(nearStore, time.Minute)
 
 	var first, second idempotency.Execution
 	_, info, err := idempotency.Do(t.Context(), owner, "k", "", func(ctx context.Context) (string, error) {
@@ -271,7 +271,7 @@ func TestAnOwnerWhoseKeyWasTakenOverIsTold(t *testing.T) {
 // The lease is many times shorter than the call.
 func TestAnOwnerKeepsItsKeyForAsLongAsItRuns(t *testing.T) {
 	s := startRedis(t)
-	const lease = 150 * time.Millisecond
+	const lease = 500 * time.Millisecond
 	owner, other := guardOf(storeOf(s.client(t)), lease), guardOf(storeOf(s.client(t)), lease)
 	_, info, err := idempotency.Do(t.Context(), owner, "k", "", func(ctx context.Context) (string, error) {
 		for end := time.Now().Add(6 * lease); time.Now().Before(end); time.Sleep(lease / 5) {
