@@ -50,7 +50,8 @@ const (
 	// Duration (how long it ran), Wait (how long it queued before) and Err are set. For
 	// a policy that repeats calls it is the whole of them, and Attempt is their number. For a request to
 	// a cache Duration is how long the caller waited for a load, Reason where the answer came from, such as "fresh", and
-	// Age how old it was; of a stale one Err is why.
+	// Age how old it was; of a stale one Err is why. For a request to an idempotency guard Reason is what became of it, such as "run"
+	// or "replayed", Duration how long its call ran if it was made, and Wait how long it waited for another one.
 	KindDone Kind = iota + 1
 	// KindRejected: a call was not started. Err tells why, a [Rejection] or
 	// [ContextErr], and Reason in a few words. Outcome is Ignored.

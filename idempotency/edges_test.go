@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/url"
+	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -16,6 +18,7 @@ import (
 	"github.com/steady-go/steady"
 	"github.com/steady-go/steady/bulkhead"
 	"github.com/steady-go/steady/idempotency"
+	"github.com/steady-go/steady/steadytest"
 )
 
 // rejected returns the rejection of a bulkhead that is full.
@@ -728,4 +731,58 @@ func TestReleasedKeysKeepNoOthers(t *testing.T) {
 		}
 		require.LessOrEqual(t, s.Stats().Bytes, 4*500)
 	})
+}
+
+// A codec that ends the goroutine, which a t.FailNow in it does.
+type ending struct{}
+
+func (ending) Marshal(any) ([]byte, error) { runtime.Goexit(); return nil, nil }
+func (ending) Unmarshal([]byte, any) error { return nil }
+
+func TestACodecThatEndsTheGoroutineLeavesNoClaim(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var hook steadytest.Recorder
+		g := newGuard(t, idempotency.Config{Codec: ending{}, Hook: &hook})
+		_ = unwound(func() { _, _ = do(t, g, nil) })
+		require.Zero(t, g.Stats().Running)
+		require.EqualValues(t, 1, g.Stats().Left)
+		events := hook.Events()
+		require.Len(t, events, 1)
+		require.Equal(t, "left unknown", events[0].Reason)
+		info, err := do(t, g, idempotency.Final(errDeclined))
+		require.Equal(t, idempotency.Final(errDeclined), err)
+		require.True(t, info.Recovered, "and nobody waits for a lease")
+		time.Sleep(time.Hour) // nothing goes on
+		runtime.KeepAlive(g)
+	})
+}
+
+// Whatever is said of it, an outcome stays within its bound.
+func TestReasonsAreBoundedToo(t *testing.T) {
+	s := newMemory(t, idempotency.MemoryConfig{})
+	g := newGuard(t, idempotency.Config{Store: s})
+	long := strings.Repeat("long ", 1<<20)
+	for key, err := range map[string]error{"a": idempotency.Unreplayable(errors.New(long)), "b": idempotency.Final(errors.New(long))} {
+		_, _, got := idempotency.Do(t.Context(), g, key, "", func(context.Context) (int, error) { return 0, err })
+		require.Equal(t, err, got)
+		_, _, got = idempotency.Do(t.Context(), g, key, "", uncalled(t))
+		require.ErrorIs(t, got, idempotency.ErrNotReplayable)
+	}
+	require.Less(t, s.Stats().Bytes, 4<<10)
+}
+
+// A key that is there needs no room.
+func TestAskingForAKeyForgetsNoOther(t *testing.T) {
+	s := newMemory(t, idempotency.MemoryConfig{MaxKeys: 2})
+	require.NoError(t, pass(t.Context(), s, keyOf(1), time.Hour))
+	claim := idempotency.Claim{Key: keyOf(2), Token: "t", Fingerprint: keyOf(2), Lease: time.Minute, Keep: time.Hour}
+	_, err := s.Begin(t.Context(), claim)
+	require.NoError(t, err)
+	require.NoError(t, s.Release(t.Context(), claim.Key, "t"))
+	g, err := s.Begin(t.Context(), idempotency.Claim{Key: keyOf(1), Token: "u", Fingerprint: keyOf(1), Lease: time.Minute, Keep: time.Hour})
+	require.NoError(t, err)
+	require.Equal(t, idempotency.Done, g.Status)
+	g, err = s.Begin(t.Context(), claim)
+	require.NoError(t, err)
+	require.Equal(t, 2, g.Attempt, "the released one is remembered")
 }

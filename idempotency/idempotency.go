@@ -107,7 +107,8 @@ type Config struct {
 	// by name.
 	Errors map[string]error
 
-	// Hook hears of every Do. nil means nobody.
+	// Hook hears of every Do. nil means nobody. The Reason of its events is what became of it. Of a call that was made: "run", "recovered", "released", "left unknown", "rolled back" (of a
+	// [Once]), "not stored" and "lost"; of none, "replayed", "not replayable" and "unknown"; of rejections, "in flight", "mismatch", "store", "key" and "context".
 	Hook steady.Hook
 }
 

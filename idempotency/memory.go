@@ -34,6 +34,7 @@ type MemoryStore struct {
 	ends  ends      // of the same entries
 	free  list.List // those that were released, of which the first goes when there is no room
 	bytes int
+	fence uint64 // the highest of those that are gone: theirs grow on, however soon their keys come back
 }
 
 // ErrFull is the error of a [MemoryStore] that holds as many keys, or bytes, within their retention, as it may.
@@ -82,13 +83,14 @@ func (s *MemoryStore) Begin(ctx context.Context, c Claim) (Grant, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.now()
-	s.drop(now)
+	s.dropExpired(now)
 	e := s.byKey[c.Key]
 	if e == nil {
+		s.makeRoom()
 		if len(s.byKey) >= s.maxKeys || s.bytes >= s.maxBytes {
 			return Grant{}, ErrFull
 		}
-		e = &entry{key: c.Key}
+		e = &entry{key: c.Key, Record: Record{Fence: s.fence}}
 		g := e.Begin(now, c)
 		s.byKey[c.Key] = e
 		heap.Push(&s.ends, e)
@@ -139,11 +141,15 @@ func (s *MemoryStore) change(ctx context.Context, key string, change func(*entry
 	return nil
 }
 
-// drop drops what is past retention, and, for want of room for a key, one that was released: that did nothing. It requires mu held.
-func (s *MemoryStore) drop(now time.Duration) {
+// dropExpired drops what is past retention. It requires mu held.
+func (s *MemoryStore) dropExpired(now time.Duration) {
 	for n := 0; n < mostDropped && len(s.ends) > 0 && s.ends[0].KeepUntil <= now; n++ {
 		s.remove(s.ends[0])
 	}
+}
+
+// makeRoom drops, if there is no room for one more key, one that was released: that did nothing. It requires mu held.
+func (s *MemoryStore) makeRoom() {
 	if first := s.free.Front(); first != nil && len(s.byKey) >= s.maxKeys {
 		s.remove(first.Value.(*entry))
 	}
@@ -154,6 +160,7 @@ func (s *MemoryStore) remove(e *entry) {
 	heap.Remove(&s.ends, e.place)
 	delete(s.byKey, e.key)
 	s.bytes -= len(e.Outcome)
+	s.fence = max(s.fence, e.Fence)
 	if e.free != nil {
 		s.free.Remove(e.free)
 	}

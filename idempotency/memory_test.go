@@ -24,7 +24,7 @@ func newMemory(t testing.TB, c idempotency.MemoryConfig) *idempotency.MemoryStor
 }
 
 func TestMemoryStoreConforms(t *testing.T) {
-	storetest.TestStore(t, func(t *testing.T) func() idempotency.Store {
+	storetest.TestStoreInBubbles(t, func(t *testing.T) func() idempotency.Store {
 		s := newMemory(t, idempotency.MemoryConfig{})
 		return func() idempotency.Store { return s }
 	})

@@ -94,7 +94,12 @@ func encoded(kind byte, payload []byte) Outcome {
 }
 
 // notReplayable returns the outcome of a call that is done but has nothing to replay.
-func notReplayable(why string) Outcome { return encoded(kindNotReplayable, []byte(why)) }
+func notReplayable(why string) Outcome {
+	return encoded(kindNotReplayable, []byte(why[:min(len(why), mostWhy)]))
+}
+
+// mostWhy is how many bytes of a reason are stored, which may be a text of anybody's.
+const mostWhy = 1 << 10
 
 // encode returns the outcome of a call that has returned err, which is nil or says that it is to be stored, and the value that v points to.
 func (g *Guard) encode(v any, err error) (o Outcome) {

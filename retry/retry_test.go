@@ -368,3 +368,15 @@ func TestEventsTellTheStory(t *testing.T) {
 		}, r.Events())
 	})
 }
+
+// What the last attempt says of itself need not hold for those before it.
+func TestAnErrorTellsWhetherThereWereAttemptsBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for attempts := 1; attempts <= 3; attempts++ {
+			err := retry.MustNew(retry.Config{Attempts: attempts}).Do(t.Context(), func(context.Context) error { return errors.New("boom") })
+			e, ok := errors.AsType[*retry.Error](err)
+			require.True(t, ok)
+			require.Equal(t, attempts > 1, e.Repeated())
+		}
+	})
+}

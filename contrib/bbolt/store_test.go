@@ -46,7 +46,7 @@ func newStore(t *testing.T) (*bbolt.DB, *steadybbolt.Store) {
 }
 
 func TestConformance(t *testing.T) {
-	storetest.TestStore(t, func(t *testing.T) func() idempotency.Store {
+	storetest.TestStoreInBubbles(t, func(t *testing.T) func() idempotency.Store {
 		_, s := newStore(t)
 		return func() idempotency.Store { return s }
 	})
@@ -76,7 +76,7 @@ func (s eachInATransaction) Release(ctx context.Context, key, token string) erro
 }
 
 func TestConformanceInTransactions(t *testing.T) {
-	storetest.TestStore(t, func(t *testing.T) func() idempotency.Store {
+	storetest.TestStoreInBubbles(t, func(t *testing.T) func() idempotency.Store {
 		db, s := newStore(t)
 		return func() idempotency.Store { return eachInATransaction{db, s} }
 	})

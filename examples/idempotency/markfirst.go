@@ -35,11 +35,7 @@ func newMarkFirst(s *shop) (http.Handler, error) {
 			return
 		}
 		s.at(beforeEffect)
-		var number string
-		err = s.db.Update(func(tx *bbolt.Tx) (err error) {
-			number, err = place(tx, what)
-			return err
-		})
+		number, err := s.placeNow(what)
 		if err != nil {
 			broken(w, err)
 			return

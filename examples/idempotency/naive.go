@@ -3,8 +3,6 @@ package main
 import (
 	"io"
 	"net/http"
-
-	"go.etcd.io/bbolt"
 )
 
 // newNaive returns the service that does not look at the key.
@@ -15,11 +13,7 @@ func newNaive(s *shop) (http.Handler, error) {
 			return
 		}
 		s.at(beforeEffect)
-		var number string
-		err = s.db.Update(func(tx *bbolt.Tx) (err error) {
-			number, err = place(tx, what)
-			return err
-		})
+		number, err := s.placeNow(what)
 		if err != nil {
 			broken(w, err)
 			return

@@ -202,7 +202,7 @@ func (m *Middleware) serve(w http.ResponseWriter, r *http.Request, values []stri
 	if p != nil {
 		return p
 	}
-	print := fingerprint(r, body)
+	asked := fingerprint(r, body)
 	whole := func() io.ReadCloser { return io.NopCloser(bytes.NewReader(body)) }
 	r.Body, r.ContentLength, r.TransferEncoding = whole(), int64(len(body)), nil
 	scope, err := m.c.Scope(r)
@@ -216,7 +216,7 @@ func (m *Middleware) serve(w http.ResponseWriter, r *http.Request, values []stri
 	}
 
 	rec := newRecorder(w, m.c)
-	o, info, err := idempotency.Do(r.Context(), m.c.Guard, key, print, func(ctx context.Context) (idempotency.Outcome, error) {
+	o, info, err := idempotency.Do(r.Context(), m.c.Guard, key, asked, func(ctx context.Context) (idempotency.Outcome, error) {
 		r := r.WithContext(ctx)
 		defer func() {
 			if r.MultipartForm != nil { // net/http removes those of its own request alone

@@ -201,7 +201,7 @@ const faultVariable = "STEADY_FAULT"
 
 func TestStoresThatAreKnownToBeBadFail(t *testing.T) {
 	if name := os.Getenv(faultVariable); name != "" {
-		storetest.TestStore(t, open(faults[name].fault))
+		storetest.TestStoreInBubbles(t, open(faults[name].fault))
 		return
 	}
 	for name, f := range faults {
@@ -217,4 +217,4 @@ func TestStoresThatAreKnownToBeBadFail(t *testing.T) {
 }
 
 // What the faults are put into is sound: without one it passes.
-func TestTheStoreWithoutAFaultPasses(t *testing.T) { storetest.TestStore(t, open(fault{})) }
+func TestTheStoreWithoutAFaultPasses(t *testing.T) { storetest.TestStoreInBubbles(t, open(fault{})) }
